@@ -1,0 +1,32 @@
+# sessionlen: build with PGXS.  `make demo` and `make check` do everything from a
+# fresh clone; see README.md.
+
+EXTENSION = sessionlen
+EXTVERSION = 1.0
+MODULE_big = sessionlen
+
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+SQL_PARTS = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+
+PG_CONFIG ?= pg_config
+# The server's headers are not free of warnings under our flags, so they come in
+# as system headers; BLAS is loaded at run time and not linked.
+PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-declaration-after-statement -Wno-unused-parameter
+SHLIB_LINK = -ldl -lm
+EXTRA_CLEAN = build test/results
+
+# Inlining of our functions into JIT-compiled expressions is not worth a clang
+# dependency at build time.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(DATA_built): $(SQL_PARTS)
+	cat $^ > $@
+
+# Pointwise kernels are loops the compiler vectorises; these flags let it reorder
+# sums and drop errno there and nowhere else.
+src/nn/kernel.o: PG_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math

@@ -1,0 +1,203 @@
+/*
+ * nn.h: the network core: memory, parameters, the tape and its layers.
+ *
+ * Plain C11 without postgres.h: nothing here allocates, exits, logs or jumps.  The
+ * caller owns all memory and hands it in as arenas; errors are a sticky status on
+ * the tape.  Matrices are row-major float.
+ *
+ * A batch of sequences of unequal length is packed time-major, as
+ * torch.nn.utils.rnn.pack_padded_sequence does: sequences are sorted by falling
+ * length, step t holds the rows of the size[t] sequences that still run, and no row
+ * is padding.
+ */
+#ifndef SL_NN_H
+#define SL_NN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum SlStatus
+{
+	SL_OK = 0,
+	SL_STOPPED,	   /* should_stop() said so */
+	SL_NO_MEMORY,  /* an arena was too small */
+	SL_NO_BLAS,	   /* OpenBLAS could not be loaded */
+	SL_BAD_SHAPE,  /* shapes do not fit together, or a size overflows */
+	SL_NOT_FINITE, /* a loss or a gradient became NaN or infinite */
+} SlStatus;
+
+/* ---- arenas ---- */
+
+/* With base NULL an arena only counts: that is how memory is estimated. */
+typedef struct SlArena
+{
+	char *base;
+	size_t size;
+	size_t used;
+} SlArena;
+
+#define SL_ALIGN 64
+
+/* count * width bytes aligned to SL_ALIGN, or NULL (counting, full, or overflow: then
+ * used becomes SIZE_MAX and stays there).  Memory is not cleared. */
+extern void *sl_alloc(SlArena *arena, size_t count, size_t width);
+
+/* ---- parameters ---- */
+
+typedef enum SlInit
+{
+	SL_INIT_KERNEL,	   /* weight reading inputs */
+	SL_INIT_RECURRENT, /* weight reading the previous hidden state */
+	SL_INIT_BIAS,
+	SL_INIT_EMBEDDING,
+} SlInit;
+
+typedef enum SlInitStyle
+{
+	SL_STYLE_KERAS, /* Glorot uniform, orthogonal, zero bias, forget gate 1 */
+	SL_STYLE_TORCH, /* uniform(+-1/sqrt(hidden or fan-in)), embeddings normal */
+} SlInitStyle;
+
+#define SL_NAME_MAX 64
+
+/* One named weight, [rows x cols] (cols 0: a vector of rows), at value + offset. */
+typedef struct SlParam
+{
+	char name[SL_NAME_MAX]; /* PyTorch's */
+	int rows;
+	int cols;
+	size_t offset;
+	SlInit init;
+	int gates; /* rows hold this many gates of equal size: 4 LSTM, 3 GRU, else 1 */
+	int fan_in; /* of the uniform bound in the torch style */
+} SlParam;
+
+#define SL_MAX_PARAMS 256
+
+/* The list of a network's parameters; the values live in one flat array. */
+typedef struct SlParams
+{
+	SlParam item[SL_MAX_PARAMS];
+	int count;
+	size_t total; /* floats; each parameter starts on a SL_ALIGN boundary */
+	bool overflow; /* too many, too long a name, or too large */
+} SlParams;
+
+/* Registers a parameter, returns its index. */
+extern int sl_param_add(SlParams *params, const char *name, int rows, int cols, SlInit init,
+						int gates, int fan_in);
+
+/* Fills value[params->total] from the seed; gaps are zeroed.  work holds scratch for
+ * the orthogonal matrices; SL_NO_MEMORY if it is too small (count with base NULL). */
+extern SlStatus sl_params_init(const SlParams *params, SlInitStyle style, uint64_t seed,
+							   float *value, SlArena *work);
+
+/* ---- the tape ---- */
+
+typedef struct SlTensor
+{
+	int rows;
+	int cols;
+	float *data;
+	float *grad; /* NULL where no gradient is wanted */
+} SlTensor;
+
+/* How the rows of a batch belong to sequences and steps. */
+typedef struct SlPack
+{
+	int batch;		   /* sequences */
+	int steps;		   /* length of the longest */
+	int rows;		   /* sum of size[] */
+	const int *size;   /* [steps], falling; size[0] == batch */
+	const int *offset; /* [steps + 1], running sum of size */
+} SlPack;
+
+typedef struct SlOp SlOp;
+
+/* One pass over one shard.  Set everything up to should_stop, clear the rest. */
+typedef struct SlTape
+{
+	SlArena *arena;		   /* activations; the caller resets used between passes */
+	const SlParams *params;
+	const float *value;	   /* [params->total] */
+	float *grad;		   /* [params->total], added to; NULL: inference, no tape kept */
+	bool dropout;		   /* apply dropout (training) */
+	uint64_t seed;		   /* dropout key: seed, epoch and row, never a stream */
+	uint64_t epoch;
+	bool (*should_stop)(void *arg); /* may be NULL */
+	void *stop_arg;
+	SlStatus status;	   /* first error; layers do nothing once it is set */
+	SlOp *last;			   /* newest operation */
+} SlTape;
+
+/* True when arena->base is NULL: layers then allocate (count) but do not compute. */
+static inline bool
+sl_counting(const SlTape *tape)
+{
+	return tape->arena->base == NULL;
+}
+
+/* [rows x cols], uninitialised; grad allocated and zeroed when the tape keeps gradients. */
+extern SlTensor *sl_tensor(SlTape *tape, int rows, int cols);
+/* Wraps data the caller owns; no gradient. */
+extern SlTensor *sl_input(SlTape *tape, const float *data, int rows, int cols);
+
+/* Plays the tape backwards; out->grad must have been set.  Adds to tape->grad. */
+extern SlStatus sl_backward(SlTape *tape);
+
+/* ---- layers: x is [rows x in]; parameters are indexes from sl_param_add ---- */
+
+/* y = x W' + b; W [out x in], b [out] or -1 for none. */
+extern SlTensor *sl_dense(SlTape *tape, SlTensor *x, int weight, int bias);
+
+/* Row codes[i] of W [vocabulary x dim]; codes are checked by the caller. */
+extern SlTensor *sl_embedding(SlTape *tape, const int32_t *codes, int rows, int weight);
+
+/* Columns of count tensors side by side. */
+extern SlTensor *sl_concat(SlTape *tape, SlTensor *const *parts, int count);
+
+/* Inverted dropout with probability p, masks keyed by (seed, epoch, row_key[i], salt). */
+extern SlTensor *sl_dropout(SlTape *tape, SlTensor *x, float p, const uint64_t *row_key,
+							uint32_t salt);
+
+typedef enum SlCell
+{
+	SL_CELL_GRU, /* gates r, z, n; reset applied after the product, as cuDNN and PyTorch */
+	SL_CELL_LSTM /* gates i, f, g, o */
+} SlCell;
+
+/* One recurrent layer in one direction. */
+typedef struct SlRecurrent
+{
+	SlCell cell;
+	int hidden;
+	int weight_ih; /* [gates*hidden x in] */
+	int weight_hh; /* [gates*hidden x hidden] */
+	int bias_ih;   /* [gates*hidden] */
+	int bias_hh;
+	bool reverse;  /* runs from each sequence's last row to its first */
+	float recurrent_dropout; /* on h(t-1), one mask a sequence (Gal & Ghahramani 2016) */
+	uint32_t salt;
+} SlRecurrent;
+
+/* Registers the four parameters as prefix.weight_ih_l<layer>[_reverse] and so on. */
+extern SlRecurrent sl_recurrent_define(SlParams *params, const char *prefix, int layer,
+									   bool reverse, SlCell cell, int in, int hidden);
+
+/* Floats of state a sequence keeps: hidden (GRU), 2 * hidden (LSTM: h then c). */
+extern int sl_recurrent_state(const SlRecurrent *layer);
+
+/*
+ * Hidden states of all rows, [pack->rows x hidden].
+ *
+ * state_in: sequence b's state at state_in + b * stride, or NULL for zeros (then no
+ * recurrent product is computed for the first step).  state_out likewise receives each
+ * sequence's last state, or NULL.  No gradient flows into state_in: training truncates
+ * there.  seq_key[b] keys recurrent dropout.
+ */
+extern SlTensor *sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack,
+							  const SlRecurrent *layer, const float *state_in,
+							  float *state_out, size_t stride, const uint64_t *seq_key);
+
+#endif

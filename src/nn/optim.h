@@ -1,0 +1,53 @@
+/*
+ * optim.h: optimisers as one pass over flat arrays, with torch.optim's semantics and
+ * defaults; gradient clipping and learning-rate schedules.
+ */
+#ifndef SL_OPTIM_H
+#define SL_OPTIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum SlOptimKind
+{
+	SL_OPTIM_ADAM,
+	SL_OPTIM_ADAMW,
+	SL_OPTIM_NADAM,
+	SL_OPTIM_RMSPROP,
+	SL_OPTIM_ADAGRAD,
+	SL_OPTIM_SGD
+} SlOptimKind;
+
+/* The name in options, or NULL past the end. */
+extern const char *sl_optim_name(int kind);
+/* PyTorch's default learning rate: 1e-3, nadam 2e-3, rmsprop and adagrad 1e-2, sgd 1e-2. */
+extern float sl_optim_default_rate(SlOptimKind kind);
+/* Moment arrays of n floats the optimiser keeps: 0, 1 or 2.  They start at zero. */
+extern int sl_optim_moments(SlOptimKind kind);
+
+/* Step number t (from 1) on n weights; moments is [sl_optim_moments * n].  mu_product is
+ * NAdam's running product, kept by the caller, starting at 1. */
+extern void sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate, float weight_decay,
+						  double *mu_product, size_t n, float *value, const float *grad,
+						  float *moments);
+
+/* Euclidean norm of grad; scales it down to max if max > 0 and the norm is larger, as
+ * torch.nn.utils.clip_grad_norm_.  Returns the norm before. */
+extern double sl_clip_norm(float *grad, size_t n, float max);
+
+typedef enum SlScheduleKind
+{
+	SL_SCHEDULE_CONSTANT,
+	SL_SCHEDULE_LINEAR,		 /* to 0 at the end */
+	SL_SCHEDULE_COSINE,		 /* to 0 at the end, half a cosine */
+	SL_SCHEDULE_EXPONENTIAL, /* to 1/100 at the end */
+	SL_SCHEDULE_STEP		 /* divided by 10 at one half and at three quarters */
+} SlScheduleKind;
+
+extern const char *sl_schedule_name(int kind);
+
+/* Learning rate factor at step (from 0) of total; the first warmup steps rise linearly. */
+extern float sl_schedule(SlScheduleKind kind, int64_t step, int64_t total, int64_t warmup);
+
+#endif
