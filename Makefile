@@ -1,6 +1,31 @@
 # sessionlen: build with PGXS.  `make demo` and `make check` do everything from a
 # fresh clone; see README.md.
 
+.DEFAULT_GOAL = all
+
+# These targets need no PostgreSQL beforehand: their scripts install what is missing
+# and build in a directory of their own.
+SCRIPTED = check demo demo-stop check-matrix check-clean format
+
+ifeq ($(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all)),)
+
+check:
+	@test/check.sh
+
+demo demo-stop:
+	@doc/demo/demo.sh $@
+
+check-matrix check-clean:
+	@test/matrix.sh $@
+
+# What differs from the committed .clang-format; FIX=1 rewrites the files.
+format:
+	@clang-format $(if $(FIX),-i,--dry-run -Werror) $$(find src test/unit -name '*.[ch]')
+
+.PHONY: $(SCRIPTED)
+
+else
+
 EXTENSION = sessionlen
 EXTVERSION = 1.0
 MODULE_big = sessionlen
@@ -8,6 +33,10 @@ MODULE_big = sessionlen
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 SQL_PARTS = $(sort $(wildcard sql/[0-9][0-9]_*.sql))
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+
+# `make installcheck`: the regression tests on your own running server.
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test
 
 PG_CONFIG ?= pg_config
 # The server's headers are not free of warnings under our flags, so they come in
@@ -30,3 +59,5 @@ $(DATA_built): $(SQL_PARTS)
 # Pointwise kernels are loops the compiler vectorises; these flags let it reorder
 # sums and drop errno there and nowhere else.
 src/nn/kernel.o: PG_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
+
+endif
