@@ -60,4 +60,9 @@ $(DATA_built): $(SQL_PARTS)
 # sums and drop errno there and nowhere else.
 src/nn/kernel.o: PG_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 
+# Invented listening logs for tests, benchmarks and the demo; see test/data/law.h.
+build/listening: $(wildcard test/data/*.c test/data/*.h) src/nn/random.c src/nn/random.h
+	mkdir -p build
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm
+
 endif

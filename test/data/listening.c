@@ -1,0 +1,374 @@
+/*
+ * listening.c: writes an invented listening log with the statistics of last.fm-1K, beside
+ * it the sessions it consists of and the best possible prediction of each length.
+ *
+ * The lengths follow the law of law.h, whose ideal predictor is exact; the rest (who,
+ * when, what) is in listener.h.  Users are independent and written one after the other,
+ * so memory does not grow with the log.  Sessions are what a gap of 30 minutes gives:
+ * inside one no idle time reaches it, and every absence is longer.  The same options give
+ * the same files; --unknown takes durations out and changes nothing else.
+ */
+#define _GNU_SOURCE /* strptime, timegm */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "law.h"
+#include "listener.h"
+
+/* Purposes of random streams, after those of listener.c. */
+enum
+{
+	LENGTHS = 4,
+	UNKNOWN,
+	REGISTERED
+};
+
+#define TEN_YEARS (3650.0 * 86400.0)
+
+typedef struct Run
+{
+	int64_t users;
+	uint64_t seed;
+	double mean_sessions;
+	double unknown;
+	int64_t start;
+	FILE *plays;
+	FILE *profiles;
+	FILE *truth;
+	SlLaw law;
+	int64_t session_count;
+	int64_t play_count;
+	double length_sum;
+	double error_sum;
+} Run;
+
+static void
+fail(const char *what, const char *detail)
+{
+	fprintf(stderr, "listening: %s: %s\n", what, detail);
+	exit(1);
+}
+
+/* ---- output ---- */
+
+/* A date of the proleptic Gregorian calendar from days since 1970 (not before 0000). */
+static void
+civil(int64_t days, int *year, int *month, int *day)
+{
+	int64_t z = days + 719468; /* since 0000-03-01 */
+	int64_t era = z / 146097;
+	int64_t doe = z % 146097;
+	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	int64_t mp = (5 * doy + 2) / 153;
+
+	*day = (int) (doy - (153 * mp + 2) / 5 + 1);
+	*month = (int) (mp < 10 ? mp + 3 : mp - 9);
+	*year = (int) (yoe + era * 400 + (*month <= 2));
+}
+
+static void
+print_time(FILE *file, int64_t time)
+{
+	int year;
+	int month;
+	int day;
+	int64_t ms = time % SL_DAY;
+
+	civil(time / SL_DAY, &year, &month, &day);
+	fprintf(file, "%04d-%02d-%02d %02d:%02d:%02d", year, month, day, (int) (ms / SL_HOUR),
+			(int) (ms / 60000 % 60), (int) (ms / 1000 % 60));
+	if (ms % 1000 != 0)
+		fprintf(file, ".%03d", (int) (ms % 1000));
+	fputs("+00", file);
+}
+
+static void
+print_seconds(FILE *file, int64_t ms)
+{
+	fprintf(file, "%" PRId64 ".%03d", ms / 1000, (int) (ms % 1000));
+}
+
+static void
+print_profile(Run *run, int64_t user, const SlProfile *profile, int64_t first)
+{
+	static const char *const gender[SL_GENDERS] = {"f", "m", "\\N"};
+	SlDraw draw = sl_listener_draw(run->seed, user, REGISTERED);
+	int64_t registered = first / SL_DAY - sl_draw_below(&draw, 800);
+	const char *country = sl_country_name(profile->country);
+	int year;
+	int month;
+	int day;
+
+	if (!run->profiles)
+		return;
+	fprintf(run->profiles, "user_%06" PRId64 "\t%s\t", user, gender[profile->gender]);
+	if (profile->age == SL_AGE_UNKNOWN)
+		fputs("\\N", run->profiles);
+	else
+		fprintf(run->profiles, "%d", profile->age);
+	civil(registered, &year, &month, &day);
+	fprintf(run->profiles, "\t%s\t%04d-%02d-%02d\n", country ? country : "\\N", year,
+			month, day);
+}
+
+static void
+print_truth(Run *run, int64_t user, int64_t number, int64_t start, int64_t length,
+			const SlForecast *forecast)
+{
+	double seconds = (double) length / 1000.0;
+	double ideal = exp(forecast->location);
+
+	run->length_sum += seconds;
+	run->error_sum += fabs(seconds - ideal);
+	if (!run->truth)
+		return;
+	fprintf(run->truth, "user_%06" PRId64 "\t%" PRId64 "\t", user, number);
+	print_time(run->truth, start);
+	fputc('\t', run->truth);
+	print_seconds(run->truth, length);
+	fprintf(run->truth, "\t%.6f\t%.6f\t%.6f\n", ideal,
+			exp(sl_forecast_quantile(forecast, 0.1)),
+			exp(sl_forecast_quantile(forecast, 0.9)));
+}
+
+static void
+print_play(Run *run, int64_t user, int64_t start, const SlPlay *play, bool known)
+{
+	char artist[SL_NAME_SIZE];
+	char track[SL_NAME_SIZE];
+
+	sl_artist_name(play->artist, artist);
+	sl_track_name(play->artist, play->track, track);
+	fprintf(run->plays, "user_%06" PRId64 "\t", user);
+	print_time(run->plays, start + play->at);
+	fprintf(run->plays, "\t%s\t%s\t", artist, track);
+	if (known)
+		print_seconds(run->plays, play->duration);
+	else
+		fputs("\\N", run->plays);
+	fputc('\n', run->plays);
+}
+
+/* ---- one user ---- */
+
+static void
+write_session(Run *run, int64_t user, SlListener *listener, SlDraw *unknown,
+			  int64_t start, int64_t length)
+{
+	SlPlay play;
+
+	run->session_count++;
+	if (!run->plays)
+		return;
+	for (sl_first_play(listener, length, &play);; sl_next_play(listener, length, &play))
+	{
+		bool withheld = sl_draw_uniform(unknown) < run->unknown;
+
+		print_play(run, user, start, &play, play.last || !withheld);
+		run->play_count++;
+		if (play.last)
+			return;
+	}
+}
+
+/* The rounded length: at least a millisecond, as a length of 0 would be no play. */
+static int64_t
+length_of(double y)
+{
+	double seconds = exp(y);
+	int64_t length;
+
+	if (seconds > TEN_YEARS)
+		fail("a session came out longer than ten years", "take another seed");
+	length = (int64_t) llround(seconds * 1000.0);
+	return length > 0 ? length : 1;
+}
+
+static void
+write_user(Run *run, int64_t user)
+{
+	const SlLaw *law = &run->law;
+	SlListener listener;
+	SlBelief belief;
+	SlDraw lengths = sl_listener_draw(run->seed, user, LENGTHS);
+	SlDraw unknown = sl_listener_draw(run->seed, user, UNKNOWN);
+	int64_t end = 0;
+
+	sl_listener_init(&listener, run->seed, user, run->mean_sessions);
+	sl_law_prior(law, &listener.profile, &belief);
+
+	double sigma = sqrt(belief.scale / sl_draw_gamma(&lengths, belief.shape));
+	double mu = belief.mean + sigma / sqrt(belief.weight) * sl_draw_normal(&lengths);
+
+	for (int64_t number = 1; number <= listener.sessions; number++)
+	{
+		bool first = number == 1;
+		int64_t start =
+			first ? sl_first_visit(&listener, run->start) : sl_next_visit(&listener, end);
+		double absence = first ? -1.0 : (double) (start - end) / 1000.0;
+		double known = sl_law_known(law, sl_weekday(start), sl_hour(start), absence);
+		SlForecast forecast = sl_law_forecast(law, &belief, known);
+		double e = sl_draw_normal(&lengths);
+		int64_t length = length_of(sl_law_y(law, &belief, known, mu, sigma, e));
+
+		if (first)
+			print_profile(run, user, &listener.profile, start);
+		print_truth(run, user, number, start, length, &forecast);
+		write_session(run, user, &listener, &unknown, start, length);
+		sl_law_observe(law, &belief, known, log((double) length / 1000.0));
+		end = start + length;
+	}
+}
+
+/* ---- options ---- */
+
+static const char usage[] =
+	"Writes an invented listening log: tab-separated files for COPY.\n"
+	"\n"
+	"usage: listening [option]...\n"
+	"  --users N        how many users (100)\n"
+	"  --sessions MEAN  mean sessions a user, heavy-tailed from 8 up (60)\n"
+	"  --seed S         another log (1)\n"
+	"  --start DATE     first day, users begin within a year of it (2005-02-14)\n"
+	"  --unknown P      withhold this fraction of durations, never the last of a session (0)\n"
+	"  --plays FILE     user_id, ts, artist_name, track_name, duration (seconds)\n"
+	"  --profiles FILE  user_id, gender (m, f), age, country, registered; \\N is unknown\n"
+	"  --truth FILE     user_id, session_number, session_start, session_length, ideal,\n"
+	"                   ideal_low, ideal_high: the best prediction from the rows before,\n"
+	"                   and the 10 % and 90 % quantiles it was made from\n"
+	"  --help\n"
+	"Times are UTC; FILE - is the standard output; a file not asked for is not written.\n";
+
+static double
+number_option(const char *name, const char *text, double least, double most)
+{
+	char *end;
+	double value = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(value >= least && value <= most))
+	{
+		fprintf(stderr, "listening: --%s: not a number from %g to %g: \"%s\"\n", name,
+				least, most, text);
+		exit(2);
+	}
+	return value;
+}
+
+static int64_t
+date_option(const char *text)
+{
+	struct tm tm = {0};
+	const char *end = strptime(text, "%Y-%m-%d", &tm);
+
+	if (!end || *end != '\0' || tm.tm_year < 70)
+	{
+		fprintf(stderr, "listening: --start: not a date since 1970-01-01: \"%s\"\n",
+				text);
+		exit(2);
+	}
+	return (int64_t) timegm(&tm) * SL_SECOND;
+}
+
+static FILE *
+output_option(const char *path)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+
+	if (!file)
+	{
+		perror(path);
+		exit(1);
+	}
+	return file;
+}
+
+static void
+read_options(Run *run, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"users", required_argument, NULL, 'u'},
+		{"sessions", required_argument, NULL, 'n'},
+		{"seed", required_argument, NULL, 's'},
+		{"start", required_argument, NULL, 'd'},
+		{"unknown", required_argument, NULL, 'x'},
+		{"plays", required_argument, NULL, 'p'},
+		{"profiles", required_argument, NULL, 'f'},
+		{"truth", required_argument, NULL, 't'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int choice;
+
+	while ((choice = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (choice)
+		{
+			case 'u':
+				run->users = (int64_t) number_option("users", optarg, 1, 1e9);
+				break;
+			case 'n':
+				run->mean_sessions = number_option("sessions", optarg, 1, 1e6);
+				break;
+			case 's':
+				run->seed = (uint64_t) number_option("seed", optarg, 0, 0x1p53);
+				break;
+			case 'd':
+				run->start = date_option(optarg);
+				break;
+			case 'x':
+				run->unknown = number_option("unknown", optarg, 0, 1);
+				break;
+			case 'p':
+				run->plays = output_option(optarg);
+				break;
+			case 'f':
+				run->profiles = output_option(optarg);
+				break;
+			case 't':
+				run->truth = output_option(optarg);
+				break;
+			case 'h':
+				fputs(usage, stdout);
+				exit(0);
+			default:
+				fputs(usage, stderr);
+				exit(2);
+		}
+	if (optind < argc)
+	{
+		fprintf(stderr, "listening: unexpected argument \"%s\"\n", argv[optind]);
+		exit(2);
+	}
+}
+
+static void
+close_output(FILE *file)
+{
+	if (file && (ferror(file) || fclose(file) != 0))
+		fail("could not write", "a file is incomplete");
+}
+
+int
+main(int argc, char **argv)
+{
+	Run run = {.users = 100, .seed = 1, .mean_sessions = 60};
+
+	run.start = date_option("2005-02-14");
+	read_options(&run, argc, argv);
+	sl_law_default(&run.law);
+	for (int64_t user = 1; user <= run.users; user++)
+		write_user(&run, user);
+	close_output(run.plays);
+	close_output(run.profiles);
+	close_output(run.truth);
+	fprintf(stderr,
+			"listening: %" PRId64 " users, %" PRId64
+			" sessions of %.0f s on average, %" PRId64 " plays; ideal MAE %.1f s\n",
+			run.users, run.session_count, run.length_sum / (double) run.session_count,
+			run.play_count, run.error_sum / (double) run.session_count);
+	return 0;
+}
