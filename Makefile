@@ -7,7 +7,7 @@
 # and build in a directory of their own.
 SCRIPTED = check demo demo-stop check-matrix check-clean format
 
-ifeq ($(filter-out $(SCRIPTED),$(or $(MAKECMDGOALS),all)),)
+ifeq ($(filter-out $(SCRIPTED) build/listening,$(or $(MAKECMDGOALS),all)),)
 
 check:
 	@test/check.sh
@@ -60,9 +60,9 @@ $(DATA_built): $(SQL_PARTS)
 # sums and drop errno there and nowhere else.
 src/nn/kernel.o: PG_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
 
+endif
+
 # Invented listening logs for tests, benchmarks and the demo; see test/data/law.h.
 build/listening: $(wildcard test/data/*.c test/data/*.h) src/nn/random.c src/nn/random.h
 	mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm
-
-endif

@@ -245,7 +245,9 @@ sl_build()
 
 # ---- the server -------------------------------------------------------------------
 
-# sl_server_start DATADIR [SETTING...]: unix socket only, nothing kept over a crash.
+# sl_server_start DATADIR [SETTING...]: nothing is kept over a crash, and there is no
+# way in but a unix socket that only its owner and root can open, because who connects
+# is trusted to be the superuser.
 sl_server_start()
 {
 	local data=$1
@@ -260,6 +262,7 @@ sl_server_start()
 	sl_as tee -a "$data/postgresql.conf" >/dev/null <<-END
 		listen_addresses = ''
 		unix_socket_directories = '$sl_sock'
+		unix_socket_permissions = 0700
 		port = $PGPORT
 		fsync = off
 		synchronous_commit = off

@@ -1,0 +1,89 @@
+#!/bin/bash
+# demo.sh: a private server with the extension, made-up listening data and demo.sql.
+# Run by "make demo" and "make demo-stop".
+#
+# DATA=FOLDER   the original last.fm-1K files instead of made-up data
+#
+# The server stays up until "make demo-stop"; starting the demo again makes it anew.
+
+. "$(dirname "${BASH_SOURCE[0]}")/../../test/lib.sh"
+
+dir=/var/tmp/sessionlen-demo
+SL_PORT=5432
+
+# Only a directory of ours is ever stopped and removed.
+remove()
+{
+	[ -e "$dir" ] || [ -L "$dir" ] || return 0
+	[ ! -L "$dir" ] && [ -f "$dir/.sessionlen-demo" ] &&
+		{ [ "$(id -u)" = 0 ] || [ -O "$dir" ]; } ||
+		sl_die "$dir exists and was not made by this user's demo: move it away first"
+	sl_stop_servers "$dir"
+	rm -rf "$dir"
+}
+
+clean_up()
+{
+	trap '' INT TERM HUP
+	sl_end_child
+	cd /
+	[ -n "${finished:-}" ] || remove
+}
+
+load()
+{
+	cd "$sl_src" || return
+	if [ -n "$data" ]; then
+		sl_say "loading the last.fm-1K files of $data"
+		query -v data="$data" -f doc/examples/load_lastfm_1k.sql
+	else
+		sl_say "making up listening data and loading it"
+		sl_as make -s build/listening && query -f doc/examples/load_listening.sql
+	fi
+}
+
+query()
+{
+	"$sl_bin/psql" -X -q -v ON_ERROR_STOP=1 -d demo "$@"
+}
+
+if [ "${1:-}" = demo-stop ]; then
+	remove
+	exit
+fi
+
+data=
+if [ -n "${DATA:-}" ]; then
+	data=$(cd "$sl_top" && cd "$DATA" && pwd) || sl_die "DATA=$DATA is no folder"
+fi
+
+sl_packages build
+remove
+mkdir -m 755 "$dir" && touch "$dir/.sessionlen-demo" || sl_die "$dir could not be made"
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+sl_workdir "$dir"
+sl_private_tree
+sl_copy_sources
+sl_build
+sl_server_start "$dir/data" "shared_preload_libraries = 'sessionlen'"
+"$sl_bin/createdb" demo || sl_die "the database could not be made"
+query -c 'CREATE EXTENSION sessionlen' || sl_die "the extension could not be created"
+sl_run load || sl_die "the data could not be loaded"
+sl_say "doc/demo/demo.sql"
+sl_run query -f "$sl_src/doc/demo/demo.sql" || sl_die "demo.sql failed"
+finished=1
+
+as=
+[ "$(id -u)" != 0 ] || as=' (as root)'
+cat <<END
+
+The server is up. Connect$as with
+
+    $sl_bin/psql -h $sl_sock -U postgres demo
+
+and stop and remove it with
+
+    make demo-stop
+END
