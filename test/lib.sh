@@ -120,7 +120,7 @@ sl_choose_version()
 # sl_packages build|check: install what is missing, say what is there.
 sl_packages()
 {
-	local missing=() v
+	local missing=() v log
 	sl_choose_version
 	v=$sl_version
 
@@ -143,9 +143,9 @@ sl_packages()
 	if [ ${#missing[@]} -gt 0 ]; then
 		sl_apt_update
 		sl_say "installing ${missing[*]}"
-		sl_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+		log=$(sl_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
 			-o DPkg::Lock::Timeout=600 --no-install-recommends \
-			install "${missing[@]}" </dev/null || sl_die "apt-get install failed"
+			install "${missing[@]}" </dev/null 2>&1) || sl_die "apt-get install failed: $log"
 	fi
 	sl_server_installed "$v" || sl_die "postgresql-$v is installed but not complete"
 	sl_say "using:" "$("$sl_libpg/$v/bin/postgres" --version)," \
