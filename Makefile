@@ -58,7 +58,9 @@ $(DATA_built): $(SQL_PARTS)
 
 # Pointwise kernels are loops the compiler vectorises; these flags let it reorder
 # sums and drop errno there and nowhere else.
-src/nn/kernel.o: PG_CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
+src/nn/kernel.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
+# Loops over flat arrays, vectorised as they are written.
+src/nn/optim.o src/nn/random.o: override CFLAGS += -O3 -fno-math-errno
 
 endif
 

@@ -27,7 +27,9 @@ extern float sl_optim_default_rate(SlOptimKind kind);
 extern int sl_optim_moments(SlOptimKind kind);
 
 /* Step number t (from 1) on n weights; moments is [sl_optim_moments * n].  mu_product is
- * NAdam's running product, kept by the caller, starting at 1. */
+ * NAdam's running product, kept by the caller, starting at 1; each call moves it on, so
+ * one call makes one step (others may pass NULL).  weight_decay is L2 added to the
+ * gradient; AdamW's shrinks the weights directly. */
 extern void sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate, float weight_decay,
 						  double *mu_product, size_t n, float *value, const float *grad,
 						  float *moments);
@@ -47,7 +49,8 @@ typedef enum SlScheduleKind
 
 extern const char *sl_schedule_name(int kind);
 
-/* Learning rate factor at step (from 0) of total; the first warmup steps rise linearly. */
+/* Learning rate factor at step (from 0) of total.  The first warmup steps rise linearly
+ * (never from 0) and the decay runs over the rest; step total and later give its end. */
 extern float sl_schedule(SlScheduleKind kind, int64_t step, int64_t total, int64_t warmup);
 
 #endif

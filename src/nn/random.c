@@ -12,6 +12,8 @@
 
 #include <math.h>
 
+#include "nn/cpu.h"
+
 /* Blocks computed side by side, one per vector lane. */
 #define LANES 16
 
@@ -58,7 +60,7 @@ sl_random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
 		out[j] = lane[j][0];
 }
 
-void
+SL_CLONES void
 sl_random_words(uint64_t seed, uint64_t stream, uint32_t *out, size_t n)
 {
 	uint32_t lane[4][LANES];
@@ -105,8 +107,8 @@ sl_random_normal(uint64_t seed, uint64_t stream, uint64_t counter)
 	return radius * cos(2 * 3.14159265358979323846 * (double) (second >> 11) * 0x1p-53);
 }
 
-/* Uniform in 0 .. range - 1 without the bias of a
- * remainder (Lemire, "Fast random integer generation in an interval", 2019). */
+/* Uniform in 0 .. range - 1, without the bias of a remainder (Lemire, "Fast random
+ * integer generation in an interval", 2019). */
 static uint32_t
 random_below(uint64_t seed, uint64_t stream, uint64_t *counter, uint32_t range)
 {
