@@ -56,9 +56,9 @@ include $(PGXS)
 $(DATA_built): $(SQL_PARTS)
 	cat $^ > $@
 
-# Pointwise kernels are loops the compiler vectorises; these flags let it reorder
-# sums and drop errno there and nowhere else.
-src/nn/kernel.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math -fno-signed-zeros -fassociative-math
+# Pointwise kernels are loops the compiler vectorises; these flags let it do so, and
+# keep it from fusing multiply and add where the code does not say so.
+src/nn/kernel.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 # Loops over flat arrays, vectorised as they are written.
 src/nn/optim.o src/nn/random.o: override CFLAGS += -O3 -fno-math-errno
 

@@ -115,7 +115,21 @@ typedef struct SlPack
 
 typedef struct SlOp SlOp;
 
-/* One pass over one shard.  Set everything up to should_stop, clear the rest. */
+/* Tensors one pass may make while counting. */
+#define SL_MAX_COUNTED 256
+
+/*
+ * One pass over one shard.  Set everything up to should_stop, clear the rest.
+ *
+ * Layers return NULL once the status is set and take NULL for an input then, so an
+ * architecture calls one after the other and its caller looks at the status once.
+ * What the caller hands in (data, pack, codes, keys, state_in) must stay unchanged until
+ * the backward pass is over.  A tape is played backwards at most once.
+ *
+ * While counting, value and grad are not read; grad only says, by being NULL or not,
+ * whether inference or training is counted.  Forward passes also allocate what backward
+ * passes will need, so used after the forward pass is all.
+ */
 typedef struct SlTape
 {
 	SlArena *arena;		   /* activations; the caller resets used between passes */
@@ -129,6 +143,8 @@ typedef struct SlTape
 	void *stop_arg;
 	SlStatus status;	   /* first error; layers do nothing once it is set */
 	SlOp *last;			   /* newest operation */
+	int counted;		   /* of shape[] in use, while counting */
+	SlTensor shape[SL_MAX_COUNTED];
 } SlTape;
 
 /* True when arena->base is NULL: layers then allocate (count) but do not compute. */
@@ -193,8 +209,8 @@ extern int sl_recurrent_state(const SlRecurrent *layer);
  *
  * state_in: sequence b's state at state_in + b * stride, or NULL for zeros (then no
  * recurrent product is computed for the first step).  state_out likewise receives each
- * sequence's last state, or NULL.  No gradient flows into state_in: training truncates
- * there.  seq_key[b] keys recurrent dropout.
+ * sequence's last state, or NULL; in inference it may be state_in itself.  No gradient
+ * flows into state_in: training truncates there.  seq_key[b] keys recurrent dropout.
  */
 extern SlTensor *sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack,
 							  const SlRecurrent *layer, const float *state_in,

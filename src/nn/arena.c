@@ -1,0 +1,65 @@
+/*
+ * arena.c: bump allocation in memory the caller owns, and the list of parameters.
+ */
+#include "nn/nn.h"
+
+#include <string.h>
+
+void *
+sl_alloc(SlArena *arena, size_t count, size_t width)
+{
+	size_t bytes;
+	size_t end;
+
+	if (__builtin_mul_overflow(count, width, &bytes) ||
+		__builtin_add_overflow(bytes, (size_t) (SL_ALIGN - 1), &bytes))
+	{
+		arena->used = SIZE_MAX;
+		return NULL;
+	}
+	bytes -= bytes % SL_ALIGN;
+	if (arena->used == SIZE_MAX || __builtin_add_overflow(arena->used, bytes, &end) ||
+		(arena->base != NULL && end > arena->size))
+	{
+		arena->used = SIZE_MAX;
+		return NULL;
+	}
+
+	char *result = arena->base == NULL ? NULL : arena->base + arena->used;
+
+	arena->used = end;
+	return result;
+}
+
+int
+sl_param_add(SlParams *params, const char *name, int rows, int cols, SlInit init,
+			 int gates, int fan_in)
+{
+	const size_t align = SL_ALIGN / sizeof(float);
+	size_t count;
+	size_t end;
+
+	if (params->count >= SL_MAX_PARAMS || strlen(name) >= SL_NAME_MAX || rows <= 0 ||
+		cols < 0 ||
+		__builtin_mul_overflow((size_t) rows, cols == 0 ? 1 : (size_t) cols, &count) ||
+		__builtin_add_overflow(count, align - 1, &count) ||
+		__builtin_add_overflow(params->total, count - count % align, &end) ||
+		end > SIZE_MAX / sizeof(float))
+	{
+		params->overflow = true;
+		return 0;
+	}
+
+	SlParam *param = &params->item[params->count];
+
+	memset(param, 0, sizeof(*param));
+	memcpy(param->name, name, strlen(name));
+	param->rows = rows;
+	param->cols = cols;
+	param->offset = params->total;
+	param->init = init;
+	param->gates = gates;
+	param->fan_in = fan_in;
+	params->total = end;
+	return params->count++;
+}

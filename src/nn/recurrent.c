@@ -1,0 +1,472 @@
+/*
+ * recurrent.c: a recurrent layer's walk over time, forward and backward.
+ *
+ * The input side of all steps is one product before the walk and the weights' gradients
+ * are one product each after it; in between every step costs one product of the rows
+ * whose sequences go on, and one pointwise kernel.  Rows that start from zeros cost no
+ * recurrent product at all.
+ *
+ * A step has up to two parts: sequences 0 .. going - 1 go on from the step before, and
+ * the rest of the step's rows start.  Running forward all sequences start together and
+ * fewer and fewer go on; running in reverse, sequences join as time falls to the ends of
+ * the shorter ones.
+ */
+#include "nn/recurrent.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "nn/kernel.h"
+
+static const SlCellType *
+cell_type(const SlRecurrent *layer)
+{
+	return layer->cell == SL_CELL_LSTM ? &sl_lstm_cell : &sl_gru_cell;
+}
+
+int
+sl_recurrent_state(const SlRecurrent *layer)
+{
+	return cell_type(layer)->states * layer->hidden;
+}
+
+SlRecurrent
+sl_recurrent_define(SlParams *params, const char *prefix, int layer, bool reverse,
+					SlCell cell, int in, int hidden)
+{
+	SlRecurrent result = {.cell = cell, .hidden = hidden, .reverse = reverse};
+	int gates = cell_type(&result)->gates;
+	int rows;
+	int *index[4] = {&result.weight_ih, &result.weight_hh, &result.bias_ih,
+					 &result.bias_hh};
+	static const char *const name[4] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+	static const SlInit init[4] = {SL_INIT_KERNEL, SL_INIT_RECURRENT, SL_INIT_BIAS,
+								   SL_INIT_BIAS};
+	const int cols[4] = {in, hidden, 0, 0};
+
+	/* sl_param_add refuses no rows, which is where too many end up */
+	if (in <= 0 || hidden <= 0 || __builtin_mul_overflow(4, hidden, &rows))
+		rows = 0;
+	else
+		rows = gates * hidden;
+	for (int i = 0; i < 4; i++)
+	{
+		char full[2 * SL_NAME_MAX];
+
+		snprintf(full, sizeof(full), "%s.%s_l%d%s", prefix, name[i], layer,
+				 reverse ? "_reverse" : "");
+		*index[i] = sl_param_add(params, full, rows, cols[i], init[i], gates, hidden);
+	}
+	return result;
+}
+
+/* ---- the steps ---- */
+
+/* How many sequences of step t go on from the step walked before it. */
+static int
+going_on(const SlRecurrentOp *op, int t)
+{
+	const SlPack *pack = op->pack;
+
+	if (op->layer.reverse)
+		return t + 1 < pack->steps ? pack->size[t + 1] : 0;
+	return t > 0 ? pack->size[t] : 0;
+}
+
+/* The part of step t that goes on. */
+static SlStepPart
+going_part(const SlRecurrentOp *op, int t)
+{
+	size_t hidden = op->layer.hidden;
+	SlStepPart part = {.row = op->pack->offset[t], .count = going_on(op, t)};
+
+	if (part.count == 0)
+		return part;
+
+	SlStepPart before = {.row = op->pack->offset[op->layer.reverse ? t + 1 : t - 1]};
+
+	part.h = op->y->data + (size_t) before.row * hidden;
+	part.h_stride = hidden;
+	if (op->c != NULL)
+	{
+		part.c = sl_cell_state(op, &before);
+		part.c_stride = hidden;
+	}
+	return part;
+}
+
+/* The part of step t that starts. */
+static SlStepPart
+starting_part(const SlRecurrentOp *op, int t)
+{
+	int going = going_on(op, t);
+	SlStepPart part = {
+		.row = op->pack->offset[t] + going,
+		.sequence = going,
+		.count = op->pack->size[t] - going,
+		.zero = op->state_in == NULL,
+		.h = op->zeros,
+		.c = op->zeros,
+	};
+
+	if (!part.zero)
+	{
+		part.h = op->state_in + (size_t) going * op->stride;
+		part.c = part.h + op->layer.hidden;
+		part.h_stride = part.c_stride = op->stride;
+	}
+	return part;
+}
+
+/* Step number s of the walk, as a time. */
+static int
+step_time(const SlRecurrentOp *op, int s)
+{
+	return op->layer.reverse ? op->pack->steps - 1 - s : s;
+}
+
+/* gates of count rows = x W' for the cell's runs of columns. */
+static bool
+input_product(SlTape *tape, SlRecurrentOp *op)
+{
+	const SlCellType *cell = cell_type(&op->layer);
+	const SlTensor *x = op->x;
+	size_t hidden = op->layer.hidden;
+
+	for (const SlGateRun *run = cell->input; run < cell->input + 2 && run->count > 0;
+		 run++)
+		if (!sl_tape_gemm(
+				tape, false, true, x->rows, run->count * op->layer.hidden, x->cols,
+				x->data, x->cols,
+				sl_value(tape, op->layer.weight_ih) + run->weight * hidden * x->cols,
+				x->cols, 0, op->gates + run->gate * hidden, 4 * op->layer.hidden))
+			return false;
+	return true;
+}
+
+/* gates += h(t-1) U' of one part. */
+static bool
+recurrent_product(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part)
+{
+	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
+	int hidden = op->layer.hidden;
+	const float *h = part->h;
+	size_t stride = part->h_stride;
+
+	if (part->count == 0 || part->zero)
+		return true;
+	if (op->mask != NULL)
+	{
+		float *dropped = op->h_prev + (size_t) part->row * hidden;
+
+		for (int r = 0; r < part->count; r++)
+			sl_multiply(hidden, h + r * stride,
+						op->mask + (size_t) (part->sequence + r) * hidden,
+						dropped + (size_t) r * hidden);
+		h = dropped;
+		stride = hidden;
+	}
+	return sl_tape_gemm(tape, false, true, part->count, run->count * hidden, hidden, h,
+						(int) stride, sl_value(tape, op->layer.weight_hh), hidden, 1,
+						op->gates + (size_t) part->row * 4 * hidden +
+							(size_t) run->gate * hidden,
+						4 * hidden);
+}
+
+/* The GRU's last block gets nothing from the input product and starts from zero. */
+static void
+clear_own_columns(SlRecurrentOp *op, int row, int count)
+{
+	size_t hidden = op->layer.hidden;
+
+	if (op->layer.cell == SL_CELL_GRU)
+		for (int r = row; r < row + count; r++)
+			memset(op->gates + ((size_t) r * 4 + 3) * hidden, 0, hidden * sizeof(float));
+}
+
+/* Writes the states of sequences whose last row in the walk is at time t. */
+static void
+save_states(const SlRecurrentOp *op, int t, float *state_out)
+{
+	const SlPack *pack = op->pack;
+	size_t hidden = op->layer.hidden;
+	int first = !op->layer.reverse && t + 1 < pack->steps ? pack->size[t + 1] : 0;
+	int last = op->layer.reverse && t > 0 ? 0 : pack->size[t];
+
+	for (int b = first; b < last; b++)
+	{
+		SlStepPart row = {.row = pack->offset[t] + b, .sequence = b};
+		float *out = state_out + (size_t) b * op->stride;
+
+		memcpy(out, op->y->data + (size_t) row.row * hidden, hidden * sizeof(float));
+		if (op->c != NULL)
+			memcpy(out + hidden, sl_cell_state(op, &row), hidden * sizeof(float));
+	}
+}
+
+static void
+walk_forward(SlTape *tape, SlRecurrentOp *op, float *state_out)
+{
+	const SlCellType *cell = cell_type(&op->layer);
+
+	cell->join_bias(op->layer.hidden, sl_value(tape, op->layer.bias_ih),
+					sl_value(tape, op->layer.bias_hh), op->bias);
+	if (!input_product(tape, op))
+		return;
+	for (int s = 0; s < op->pack->steps && sl_go_on(tape); s++)
+	{
+		int t = step_time(op, s);
+		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
+
+		clear_own_columns(op, op->pack->offset[t], op->pack->size[t]);
+		for (int p = 0; p < 2; p++)
+			if (!recurrent_product(tape, op, &part[p]))
+				return;
+		for (int p = 0; p < 2; p++)
+			if (part[p].count > 0)
+				cell->forward(op, &part[p]);
+		if (state_out != NULL)
+			save_states(op, t, state_out);
+	}
+}
+
+/* ---- backward ---- */
+
+/* dh(t-1) = dgates U, on top of what the kernel left there for a GRU. */
+static bool
+carry_back(SlTape *tape, SlRecurrentOp *op, int t)
+{
+	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
+	int hidden = op->layer.hidden;
+	int going = going_on(op, t);
+	bool adds = op->layer.cell == SL_CELL_GRU;
+	bool apart = adds && op->mask != NULL;
+	size_t count = (size_t) going * hidden;
+
+	if (going == 0)
+		return true;
+	if (!sl_tape_gemm(tape, false, false, going, hidden, run->count * hidden,
+					  op->gates + (size_t) op->pack->offset[t] * 4 * hidden +
+						  (size_t) run->gate * hidden,
+					  4 * hidden, sl_value(tape, op->layer.weight_hh), hidden,
+					  adds && !apart ? 1 : 0, apart ? op->product : op->dh, hidden))
+		return false;
+	if (apart)
+		sl_multiply_add(count, op->product, op->mask, op->dh);
+	else if (op->mask != NULL)
+		sl_multiply(count, op->dh, op->mask, op->dh);
+	return true;
+}
+
+static void
+walk_backward(SlTape *tape, SlRecurrentOp *op)
+{
+	const SlCellType *cell = cell_type(&op->layer);
+	int hidden = op->layer.hidden;
+	size_t carried = (size_t) op->pack->batch * hidden * sizeof(float);
+
+	memset(op->dh, 0, carried);
+	if (op->dc != NULL)
+		memset(op->dc, 0, carried);
+	memset(op->bias_sum, 0, (size_t) 4 * hidden * sizeof(float));
+	for (int s = op->pack->steps - 1; s >= 0 && sl_go_on(tape); s--)
+	{
+		int t = step_time(op, s);
+		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
+
+		for (int p = 0; p < 2; p++)
+			if (part[p].count > 0)
+				cell->backward(op, &part[p]);
+		sl_column_sums(op->pack->size[t], 4 * hidden,
+					   op->gates + (size_t) op->pack->offset[t] * 4 * hidden,
+					   (size_t) 4 * hidden, op->bias_sum);
+		if (!carry_back(tape, op, t))
+			return;
+	}
+	if (tape->status == SL_OK)
+		cell->split_bias(hidden, op->bias_sum, sl_grad(tape, op->layer.bias_ih),
+						 sl_grad(tape, op->layer.bias_hh));
+}
+
+/* Fills h_prev for all rows where dropout has not done it. */
+static void
+gather_previous(SlRecurrentOp *op)
+{
+	size_t hidden = op->layer.hidden;
+
+	for (int t = 0; t < op->pack->steps; t++)
+	{
+		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
+
+		for (int p = 0; p < 2; p++)
+			for (int r = 0; r < part[p].count; r++)
+				if (part[p].zero || op->mask == NULL)
+					memcpy(op->h_prev + (size_t) (part[p].row + r) * hidden,
+						   part[p].h + r * part[p].h_stride, hidden * sizeof(float));
+	}
+}
+
+/* dU += dgates' h(t-1) over rows rows. */
+static void
+add_recurrent_gradient(SlTape *tape, SlRecurrentOp *op, int row, int rows, const float *h,
+					   int stride)
+{
+	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
+	int hidden = op->layer.hidden;
+
+	if (rows > 0)
+		sl_tape_gemm(tape, true, false, run->count * hidden, hidden, rows,
+					 op->gates + (size_t) row * 4 * hidden + (size_t) run->gate * hidden,
+					 4 * hidden, h, stride, 1, sl_grad(tape, op->layer.weight_hh),
+					 hidden);
+}
+
+static void
+recurrent_gradient(SlTape *tape, SlRecurrentOp *op)
+{
+	const SlPack *pack = op->pack;
+	int hidden = op->layer.hidden;
+	/* where all sequences start together, the rows that start are the first or the last
+	 */
+	int start = pack->offset[step_time(op, 0)];
+	bool skip = op->state_in == NULL && !op->layer.reverse;
+
+	if (op->h_prev != NULL)
+	{
+		int first = skip ? pack->batch : 0;
+
+		gather_previous(op);
+		add_recurrent_gradient(tape, op, first, pack->rows - first,
+							   op->h_prev + (size_t) first * hidden, hidden);
+		return;
+	}
+	/* equal lengths: h(t-1) is y moved by a step */
+	add_recurrent_gradient(
+		tape, op, op->layer.reverse ? 0 : pack->batch, pack->rows - pack->batch,
+		op->y->data + (op->layer.reverse ? (size_t) pack->batch * hidden : 0), hidden);
+	if (op->state_in != NULL)
+		add_recurrent_gradient(tape, op, start, pack->batch, op->state_in,
+							   (int) op->stride);
+}
+
+/* dW += dgates' x and dx += dgates W. */
+static void
+input_gradients(SlTape *tape, SlRecurrentOp *op)
+{
+	const SlCellType *cell = cell_type(&op->layer);
+	SlTensor *x = op->x;
+	int width = 4 * op->layer.hidden;
+
+	for (const SlGateRun *run = cell->input; run < cell->input + 2 && run->count > 0;
+		 run++)
+	{
+		int columns = run->count * op->layer.hidden;
+		const float *gates = op->gates + (size_t) run->gate * op->layer.hidden;
+		size_t weight = (size_t) run->weight * op->layer.hidden * x->cols;
+
+		sl_tape_gemm(tape, true, false, columns, x->cols, x->rows, gates, width, x->data,
+					 x->cols, 1, sl_grad(tape, op->layer.weight_ih) + weight, x->cols);
+		if (x->grad != NULL)
+			sl_tape_gemm(tape, false, false, x->rows, x->cols, columns, gates, width,
+						 sl_value(tape, op->layer.weight_ih) + weight, x->cols, 1,
+						 x->grad, x->cols);
+	}
+}
+
+static void
+recurrent_backward(SlTape *tape, SlOp *base)
+{
+	SlRecurrentOp *op = (SlRecurrentOp *) base;
+
+	walk_backward(tape, op);
+	if (sl_go_on(tape))
+		recurrent_gradient(tape, op);
+	if (sl_go_on(tape))
+		input_gradients(tape, op);
+}
+
+/* ---- the layer ---- */
+
+static bool
+shapes_fit(const SlTape *tape, const SlTensor *x, const SlPack *pack,
+		   const SlRecurrent *layer, bool has_state, size_t stride)
+{
+	int rows = cell_type(layer)->gates * layer->hidden;
+
+	if (has_state && (stride > INT_MAX || stride < (size_t) sl_recurrent_state(layer)))
+		return false;
+	return pack->batch > 0 && pack->steps > 0 && layer->hidden > 0 &&
+		   layer->hidden <= INT_MAX / 4 && x->rows == pack->rows &&
+		   x->cols == sl_shape(tape, layer->weight_ih)->cols &&
+		   sl_shape(tape, layer->weight_ih)->rows == rows &&
+		   sl_shape(tape, layer->weight_hh)->rows == rows &&
+		   sl_shape(tape, layer->weight_hh)->cols == layer->hidden;
+}
+
+/* Everything both passes need, so that counting the forward pass counts all. */
+static void
+allocate(SlTape *tape, SlRecurrentOp *op)
+{
+	const SlPack *pack = op->pack;
+	size_t hidden = op->layer.hidden;
+	bool keeps = tape->grad != NULL;
+	bool lstm = op->layer.cell == SL_CELL_LSTM;
+	bool drops = tape->dropout && op->layer.recurrent_dropout > 0;
+	bool unequal = pack->steps > 0 && pack->size[pack->steps - 1] != pack->batch;
+
+	op->gates = sl_tape_floats(tape, pack->rows, 4 * hidden);
+	op->bias = sl_tape_floats(tape, 4, hidden);
+	op->zeros = sl_tape_floats(tape, 1, hidden);
+	if (lstm)
+		op->c = sl_tape_floats(tape, keeps ? pack->rows : pack->batch, hidden);
+	if (drops || (keeps && unequal))
+		op->h_prev = sl_tape_floats(tape, pack->rows, hidden);
+	if (drops)
+		op->mask = sl_tape_floats(tape, pack->batch, hidden);
+	if (!keeps)
+		return;
+	op->dh = sl_tape_floats(tape, pack->batch, hidden);
+	if (lstm)
+		op->dc = sl_tape_floats(tape, pack->batch, hidden);
+	else if (drops)
+		op->product = sl_tape_floats(tape, pack->batch, hidden);
+	op->bias_sum = sl_tape_floats(tape, 4, hidden);
+}
+
+SlTensor *
+sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack, const SlRecurrent *layer,
+			 const float *state_in, float *state_out, size_t stride,
+			 const uint64_t *seq_key)
+{
+	if (tape->status != SL_OK)
+		return NULL;
+	if (!shapes_fit(tape, x, pack, layer, state_in != NULL || state_out != NULL, stride))
+	{
+		sl_fail(tape, SL_BAD_SHAPE);
+		return NULL;
+	}
+
+	SlRecurrentOp local = {0};
+	SlRecurrentOp *op = tape->grad != NULL
+							? sl_tape_op(tape, sizeof(SlRecurrentOp), recurrent_backward)
+							: &local;
+
+	if (op == NULL)
+		op = &local;
+	op->layer = *layer;
+	op->pack = pack;
+	op->x = x;
+	op->state_in = state_in;
+	op->stride = stride;
+	op->y = sl_tensor(tape, pack->rows, layer->hidden);
+	allocate(tape, op);
+	if (tape->status != SL_OK || sl_counting(tape))
+		return op->y;
+	memset(op->zeros, 0, (size_t) layer->hidden * sizeof(float));
+	for (int b = 0; op->mask != NULL && b < pack->batch; b++)
+		sl_dropout_mask(tape, layer->recurrent_dropout, seq_key[b], layer->salt,
+						layer->hidden, op->mask + (size_t) b * layer->hidden);
+	walk_forward(tape, op, state_out);
+	return tape->status == SL_OK ? op->y : NULL;
+}

@@ -1,0 +1,84 @@
+/*
+ * recurrent.h: what recurrent.c (the walk over time) shares with lstm.c and gru.c (the
+ * gates of one step).
+ *
+ * Both cells keep four blocks of hidden columns a row in one buffer, gates [rows x 4
+ * hidden]: LSTM i f g o; GRU n r z m, where m is n's recurrent product.  The columns
+ * that the input product fills and those that the recurrent product fills are then both
+ * contiguous in either cell, and the backward pass turns the buffer into gradients in
+ * place.
+ */
+#ifndef SL_RECURRENT_H
+#define SL_RECURRENT_H
+
+#include "nn/tape.h"
+
+/* A run of columns of gates against a run of rows of a weight, both in hiddens. */
+typedef struct SlGateRun
+{
+	int gate;
+	int weight;
+	int count;
+} SlGateRun;
+
+/* Rows of one step that take their previous state from the same place. */
+typedef struct SlStepPart
+{
+	int row;	  /* of the packed batch, the first */
+	int sequence; /* the first */
+	int count;
+	bool zero;		/* they start from zeros */
+	const float *h; /* previous state: row r at h + r * stride */
+	size_t h_stride;
+	const float *c; /* LSTM */
+	size_t c_stride;
+} SlStepPart;
+
+typedef struct SlRecurrentOp
+{
+	SlOp op;
+	SlRecurrent layer;
+	const SlPack *pack;
+	SlTensor *x;
+	SlTensor *y;
+	const float *state_in;
+	size_t stride;
+	float *gates;  /* [rows x 4 hidden] */
+	float *bias;   /* [4 hidden] */
+	float *zeros;  /* [hidden] */
+	float *c;	   /* LSTM: cell states, [rows x hidden]; in inference [batch x hidden] */
+	float *h_prev; /* [rows x hidden] previous states, dropped; NULL: found in y */
+	float *mask;   /* recurrent dropout, [batch x hidden] */
+	float *dh;	   /* [batch x hidden], gradient that came from the step after */
+	float *dc;	   /* LSTM, the same */
+	float *product;	 /* GRU with a mask: [batch x hidden] */
+	float *bias_sum; /* [4 hidden] */
+} SlRecurrentOp;
+
+typedef struct SlCellType
+{
+	int gates;			 /* of hidden rows each in the weights */
+	int states;			 /* 1: h; 2: h and c */
+	SlGateRun input[2];	 /* the input product; count 0 ends */
+	SlGateRun recurrent; /* the recurrent product */
+	/* bias of gates from the two parameters, and back from sums of gradients */
+	void (*join_bias)(int hidden, const float *ih, const float *hh, float *bias);
+	void (*split_bias)(int hidden, const float *sum, float *ih, float *hh);
+	/* one part of one step, after and before the recurrent product */
+	void (*forward)(SlRecurrentOp *op, const SlStepPart *part);
+	void (*backward)(SlRecurrentOp *op, const SlStepPart *part);
+} SlCellType;
+
+extern const SlCellType sl_lstm_cell;
+extern const SlCellType sl_gru_cell;
+
+/* LSTM: where a row's cell state is kept; in inference only the newest. */
+static inline float *
+sl_cell_state(const SlRecurrentOp *op, const SlStepPart *part)
+{
+	size_t row = op->dh != NULL ? part->row : part->sequence;
+
+	return op->c + row * op->layer.hidden;
+}
+
+#endif
