@@ -35,7 +35,7 @@ load()
 	cd "$sl_src" || return
 	if [ -n "$data" ]; then
 		sl_say "loading the last.fm-1K files of $data"
-		query -v data="$data" -f doc/examples/load_lastfm_1k.sql
+		query -v folder="$data" -f doc/examples/load_lastfm_1k.sql
 	else
 		sl_say "making up listening data and loading it"
 		sl_as make -s build/listening && query -f doc/examples/load_listening.sql

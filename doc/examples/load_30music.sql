@@ -1,0 +1,51 @@
+-- load_30music.sql: loads slices of the 30Music listening data.
+--
+--     psql -v folder=/path/to/30music -f doc/examples/load_30music.sql
+--
+-- The folder's files 30music*.txt are tab-separated UserId SessionId ItemId Time ArtistId
+-- with a header line, Time in seconds since 1970.  Fills the tables plays, users and
+-- rejects of the current schema and makes them if they are missing.  Names are the
+-- numbers of artists and items, durations are unknown, and the publisher's
+-- SessionId is not kept.  Rows occur twice: each play is loaded once, and loading again
+-- adds nothing.
+
+\set ON_ERROR_STOP on
+\if :{?folder}
+\else
+	\warn 'usage: psql -v folder=/path/to/30music -f load_30music.sql'
+	DO $$ BEGIN RAISE 'the variable folder is not set'; END $$;
+\endif
+
+BEGIN;
+SET LOCAL work_mem = '256MB';
+\ir plays_tables.sql
+
+CREATE TEMPORARY TABLE play_line (line text) ON COMMIT DROP;
+
+\set here `pwd`
+\cd :folder
+\copy play_line from program 'awk "{print FILENAME \"\t\" FNR \"\t\" \$0}" 30music*.txt | tr "\000\001\002\r" "    "; ls 30music*.txt > /dev/null' with (format csv, delimiter E'\x02', quote E'\x01', encoding 'LATIN1')
+\cd :here
+
+-- Fields: file, line, user, session, item, time, artist.
+INSERT INTO new_plays (file, line, user_id, ts, artist_name, track_name, reason, content)
+SELECT f[1], f[2]::bigint, f[3],
+	   CASE WHEN f[6] ~ '^[0-9]{1,10}$' THEN to_timestamp(f[6]::bigint) END,
+	   nullif(f[7], ''), nullif(f[5], ''),
+	   CASE
+		   WHEN cardinality(f) <> 7 THEN 'not five fields'
+		   WHEN f[3] = '' THEN 'no user'
+		   WHEN f[6] !~ '^[0-9]{1,10}$' THEN 'not a time'
+	   END,
+	   CASE
+		   WHEN cardinality(f) <> 7 OR f[3] = '' OR f[6] !~ '^[0-9]{1,10}$'
+		   THEN array_to_string(f[3:], E'\t')
+	   END
+  FROM (SELECT string_to_array(rtrim(line, ' '), E'\t') AS f FROM play_line OFFSET 0) s
+ WHERE NOT (f[2] = '1' AND f[3] = 'UserId');
+
+DELETE FROM rejects WHERE file LIKE '30music%.txt';
+\ir plays_insert.sql
+COMMIT;
+VACUUM ANALYZE plays;
+VACUUM ANALYZE users;
