@@ -20,6 +20,9 @@
 /* Elements of a block, the widest vector there is. */
 #define LANES 16
 
+/* Arrays a block may touch. */
+#define MAX_STREAMS 11
+
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else

@@ -101,14 +101,55 @@ DEFINE_MAP(sigmoid)
 DEFINE_MAP(tanh)
 #undef DEFINE_MAP
 
-/* ---- LSTM: blocks of gates at g[0..3], i f g o ---- */
+/*
+ * Runs block over rows rows of hidden elements.  A block reads and writes streams: stream
+ * s of row r starts at stream[s] + r * stride[s].  The last, partial block of a row works
+ * on copies; those of the streams in the bit set written are copied back.
+ */
+INLINE void
+K(run_blocks)(int rows, int hidden, int streams, float **stream, const size_t *stride,
+			  unsigned written, void (*block)(float *const *at))
+{
+	for (int r = 0; r < rows; r++)
+	{
+		float *at[MAX_STREAMS];
+		int j = 0;
+
+		for (; j + LANES <= hidden; j += LANES)
+		{
+			for (int s = 0; s < streams; s++)
+				at[s] = stream[s] + j;
+			block(at);
+		}
+		if (j < hidden)
+		{
+			float rest[MAX_STREAMS][LANES] = {0};
+			size_t bytes = (size_t) (hidden - j) * sizeof(float);
+
+			for (int s = 0; s < streams; s++)
+			{
+				memcpy(rest[s], stream[s] + j, bytes);
+				at[s] = rest[s];
+			}
+			block(at);
+			for (int s = 0; s < streams; s++)
+				if (written >> s & 1)
+					memcpy(stream[s] + j, rest[s], bytes);
+		}
+		for (int s = 0; s < streams; s++)
+			stream[s] += stride[s];
+	}
+}
+
+/* ---- LSTM: gates i f g o ---- */
 
 INLINE void
-K(lstm_forward_block)(float *const *gate, const float *const *bias, const float *c_prev,
-					  float *c, float *h)
+K(lstm_forward_block)(float *const *at)
 {
-	float *gi = gate[0], *gf = gate[1], *gg = gate[2], *go = gate[3];
-	const float *bi = bias[0], *bf = bias[1], *bg = bias[2], *bo = bias[3];
+	float *gi = at[0], *gf = at[1], *gg = at[2], *go = at[3];
+	const float *bi = at[4], *bf = at[5], *bg = at[6], *bo = at[7];
+	const float *c_prev = at[8];
+	float *c = at[9], *h = at[10];
 
 	VECTOR_LOOP(l, {
 		float i = K(sigmoid1)(gi[l] + bi[l]);
@@ -130,53 +171,22 @@ static void
 K(lstm_forward)(int rows, int hidden, float *gates, const float *bias,
 				const float *c_prev, size_t c_stride, float *c, float *h)
 {
-	for (int r = 0; r < rows; r++)
-	{
-		for (int j = 0; j < hidden; j += LANES)
-		{
-			size_t n = hidden - j < LANES ? hidden - j : LANES;
-			float *gate[4];
-			const float *b[4];
+	size_t n = hidden;
+	float *b = (float *) bias;
+	float *stream[11] = {gates, gates + n, gates + 2 * n, gates + 3 * n,	b,
+						 b + n, b + 2 * n, b + 3 * n,	  (float *) c_prev, c,
+						 h};
+	const size_t stride[11] = {4 * n, 4 * n, 4 * n, 4 * n, 0, 0, 0, 0, c_stride, n, n};
 
-			for (int k = 0; k < 4; k++)
-			{
-				gate[k] = gates + (size_t) k * hidden + j;
-				b[k] = bias + (size_t) k * hidden + j;
-			}
-			if (n == LANES)
-			{
-				K(lstm_forward_block)(gate, b, c_prev + j, c + j, h + j);
-				continue;
-			}
-
-			float rest[11][LANES] = {0};
-			float *rest_gate[4] = {rest[0], rest[1], rest[2], rest[3]};
-			const float *rest_bias[4] = {rest[4], rest[5], rest[6], rest[7]};
-
-			for (int k = 0; k < 4; k++)
-			{
-				memcpy(rest[k], gate[k], n * sizeof(float));
-				memcpy(rest[4 + k], b[k], n * sizeof(float));
-			}
-			memcpy(rest[8], c_prev + j, n * sizeof(float));
-			K(lstm_forward_block)(rest_gate, rest_bias, rest[8], rest[9], rest[10]);
-			for (int k = 0; k < 4; k++)
-				memcpy(gate[k], rest[k], n * sizeof(float));
-			memcpy(c + j, rest[9], n * sizeof(float));
-			memcpy(h + j, rest[10], n * sizeof(float));
-		}
-		gates += (size_t) 4 * hidden;
-		c_prev += c_stride;
-		c += hidden;
-		h += hidden;
-	}
+	K(run_blocks)(rows, hidden, 11, stream, stride, 0x60f, K(lstm_forward_block));
 }
 
 INLINE void
-K(lstm_backward_block)(float *const *gate, const float *c_prev, const float *c,
-					   const float *dy, const float *dh, float *dc)
+K(lstm_backward_block)(float *const *at)
 {
-	float *gi = gate[0], *gf = gate[1], *gg = gate[2], *go = gate[3];
+	float *gi = at[0], *gf = at[1], *gg = at[2], *go = at[3];
+	const float *c_prev = at[4], *c = at[5], *dy = at[6], *dh = at[7];
+	float *dc = at[8];
 
 	VECTOR_LOOP(l, {
 		float i = gi[l], f = gf[l], g = gg[l], o = go[l];
@@ -197,54 +207,24 @@ static void
 K(lstm_backward)(int rows, int hidden, float *gates, const float *c_prev, size_t c_stride,
 				 const float *c, const float *dy, const float *dh, float *dc)
 {
-	for (int r = 0; r < rows; r++)
-	{
-		for (int j = 0; j < hidden; j += LANES)
-		{
-			size_t n = hidden - j < LANES ? hidden - j : LANES;
-			float *gate[4];
+	size_t n = hidden;
+	float *stream[9] = {gates,		   gates + n,		 gates + 2 * n,
+						gates + 3 * n, (float *) c_prev, (float *) c,
+						(float *) dy,  (float *) dh,	 dc};
+	const size_t stride[9] = {4 * n, 4 * n, 4 * n, 4 * n, c_stride, n, n, n, n};
 
-			for (int k = 0; k < 4; k++)
-				gate[k] = gates + (size_t) k * hidden + j;
-			if (n == LANES)
-			{
-				K(lstm_backward_block)(gate, c_prev + j, c + j, dy + j, dh + j, dc + j);
-				continue;
-			}
-
-			float rest[9][LANES] = {0};
-			float *rest_gate[4] = {rest[0], rest[1], rest[2], rest[3]};
-
-			for (int k = 0; k < 4; k++)
-				memcpy(rest[k], gate[k], n * sizeof(float));
-			memcpy(rest[4], c_prev + j, n * sizeof(float));
-			memcpy(rest[5], c + j, n * sizeof(float));
-			memcpy(rest[6], dy + j, n * sizeof(float));
-			memcpy(rest[7], dh + j, n * sizeof(float));
-			memcpy(rest[8], dc + j, n * sizeof(float));
-			K(lstm_backward_block)
-			(rest_gate, rest[4], rest[5], rest[6], rest[7], rest[8]);
-			for (int k = 0; k < 4; k++)
-				memcpy(gate[k], rest[k], n * sizeof(float));
-			memcpy(dc + j, rest[8], n * sizeof(float));
-		}
-		gates += (size_t) 4 * hidden;
-		c_prev += c_stride;
-		c += hidden;
-		dy += hidden;
-		dh += hidden;
-		dc += hidden;
-	}
+	K(run_blocks)(rows, hidden, 9, stream, stride, 0x10f, K(lstm_backward_block));
 }
 
-/* ---- GRU: blocks of gates at g[0..3], n r z and n's recurrent product ---- */
+/* ---- GRU: gates n r z and n's recurrent product ---- */
 
 INLINE void
-K(gru_forward_block)(float *const *gate, const float *const *bias, const float *h_prev,
-					 float *h)
+K(gru_forward_block)(float *const *at)
 {
-	float *gn = gate[0], *gr = gate[1], *gz = gate[2], *gm = gate[3];
-	const float *bn = bias[0], *br = bias[1], *bz = bias[2], *bm = bias[3];
+	float *gn = at[0], *gr = at[1], *gz = at[2], *gm = at[3];
+	const float *bn = at[4], *br = at[5], *bz = at[6], *bm = at[7];
+	const float *h_prev = at[8];
+	float *h = at[9];
 
 	VECTOR_LOOP(l, {
 		float r = K(sigmoid1)(gr[l] + br[l]);
@@ -264,50 +244,21 @@ static void
 K(gru_forward)(int rows, int hidden, float *gates, const float *bias, const float *h_prev,
 			   size_t h_stride, float *h)
 {
-	for (int r = 0; r < rows; r++)
-	{
-		for (int j = 0; j < hidden; j += LANES)
-		{
-			size_t n = hidden - j < LANES ? hidden - j : LANES;
-			float *gate[4];
-			const float *b[4];
+	size_t n = hidden;
+	float *b = (float *) bias;
+	float *stream[10] = {gates, gates + n, gates + 2 * n, gates + 3 * n,	b,
+						 b + n, b + 2 * n, b + 3 * n,	  (float *) h_prev, h};
+	const size_t stride[10] = {4 * n, 4 * n, 4 * n, 4 * n, 0, 0, 0, 0, h_stride, n};
 
-			for (int k = 0; k < 4; k++)
-			{
-				gate[k] = gates + (size_t) k * hidden + j;
-				b[k] = bias + (size_t) k * hidden + j;
-			}
-			if (n == LANES)
-			{
-				K(gru_forward_block)(gate, b, h_prev + j, h + j);
-				continue;
-			}
-
-			float rest[10][LANES] = {0};
-			float *rest_gate[4] = {rest[0], rest[1], rest[2], rest[3]};
-			const float *rest_bias[4] = {rest[4], rest[5], rest[6], rest[7]};
-
-			for (int k = 0; k < 4; k++)
-			{
-				memcpy(rest[k], gate[k], n * sizeof(float));
-				memcpy(rest[4 + k], b[k], n * sizeof(float));
-			}
-			memcpy(rest[8], h_prev + j, n * sizeof(float));
-			K(gru_forward_block)(rest_gate, rest_bias, rest[8], rest[9]);
-			for (int k = 0; k < 4; k++)
-				memcpy(gate[k], rest[k], n * sizeof(float));
-			memcpy(h + j, rest[9], n * sizeof(float));
-		}
-		gates += (size_t) 4 * hidden;
-		h_prev += h_stride;
-		h += hidden;
-	}
+	K(run_blocks)(rows, hidden, 10, stream, stride, 0x20f, K(gru_forward_block));
 }
 
 INLINE void
-K(gru_backward_block)(float *const *gate, const float *h_prev, const float *dy, float *dh)
+K(gru_backward_block)(float *const *at)
 {
-	float *gn = gate[0], *gr = gate[1], *gz = gate[2], *gm = gate[3];
+	float *gn = at[0], *gr = at[1], *gz = at[2], *gm = at[3];
+	const float *h_prev = at[4], *dy = at[5];
+	float *dh = at[6];
 
 	VECTOR_LOOP(l, {
 		float n = gn[l], r = gr[l], z = gz[l], m = gm[l];
@@ -326,39 +277,13 @@ static void
 K(gru_backward)(int rows, int hidden, float *gates, const float *h_prev, size_t h_stride,
 				const float *dy, float *dh)
 {
-	for (int r = 0; r < rows; r++)
-	{
-		for (int j = 0; j < hidden; j += LANES)
-		{
-			size_t n = hidden - j < LANES ? hidden - j : LANES;
-			float *gate[4];
+	size_t n = hidden;
+	float *stream[7] = {
+		gates,		  gates + n, gates + 2 * n, gates + 3 * n, (float *) h_prev,
+		(float *) dy, dh};
+	const size_t stride[7] = {4 * n, 4 * n, 4 * n, 4 * n, h_stride, n, n};
 
-			for (int k = 0; k < 4; k++)
-				gate[k] = gates + (size_t) k * hidden + j;
-			if (n == LANES)
-			{
-				K(gru_backward_block)(gate, h_prev + j, dy + j, dh + j);
-				continue;
-			}
-
-			float rest[7][LANES] = {0};
-			float *rest_gate[4] = {rest[0], rest[1], rest[2], rest[3]};
-
-			for (int k = 0; k < 4; k++)
-				memcpy(rest[k], gate[k], n * sizeof(float));
-			memcpy(rest[4], h_prev + j, n * sizeof(float));
-			memcpy(rest[5], dy + j, n * sizeof(float));
-			memcpy(rest[6], dh + j, n * sizeof(float));
-			K(gru_backward_block)(rest_gate, rest[4], rest[5], rest[6]);
-			for (int k = 0; k < 4; k++)
-				memcpy(gate[k], rest[k], n * sizeof(float));
-			memcpy(dh + j, rest[6], n * sizeof(float));
-		}
-		gates += (size_t) 4 * hidden;
-		h_prev += h_stride;
-		dy += hidden;
-		dh += hidden;
-	}
+	K(run_blocks)(rows, hidden, 7, stream, stride, 0x4f, K(gru_backward_block));
 }
 
 /* ---- sums and products ---- */

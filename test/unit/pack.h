@@ -23,7 +23,8 @@ typedef struct TestPack
 __attribute__((unused)) static void
 pack_make(TestPack *p, const int *length, int batch)
 {
-	p->pack = (SlPack){.batch = batch, .steps = length[0], .size = p->size, .offset = p->offset};
+	p->pack = (SlPack){
+		.batch = batch, .steps = length[0], .size = p->size, .offset = p->offset};
 	p->offset[0] = 0;
 	for (int t = 0; t < p->pack.steps; t++)
 	{

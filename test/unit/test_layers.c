@@ -154,7 +154,8 @@ build_both(Case *c, SlTape *tape, SlTensor *x)
 	SlTensor *part[2];
 
 	for (int i = 0; i < 2; i++)
-		part[i] = sl_recurrent(tape, x, &c->pack.pack, &c->layer[i], NULL, NULL, 0, c->keys);
+		part[i] =
+			sl_recurrent(tape, x, &c->pack.pack, &c->layer[i], NULL, NULL, 0, c->keys);
 	return sl_concat(tape, part, 2);
 }
 
@@ -349,7 +350,8 @@ static Case gradient_cases[] = {
 	 UNEQUAL},
 	{"lstm, one step", .cell = SL_CELL_LSTM, .layers = 1, RECURRENT, .batch = 2,
 	 .length = {1, 1}},
-	{"lstm, reverse", .cell = SL_CELL_LSTM, .layers = 1, .reverse = true, RECURRENT, EQUAL},
+	{"lstm, reverse", .cell = SL_CELL_LSTM, .layers = 1, .reverse = true, RECURRENT,
+	 EQUAL},
 	{"gru, reverse", .cell = SL_CELL_GRU, .layers = 1, .reverse = true, RECURRENT, EQUAL},
 	{"lstm, reverse, unequal, state", .cell = SL_CELL_LSTM, .layers = 1, .reverse = true,
 	 .state = true, RECURRENT, UNEQUAL},
@@ -357,15 +359,15 @@ static Case gradient_cases[] = {
 	 .state = true, RECURRENT, UNEQUAL},
 	{"lstm, reverse, state", .cell = SL_CELL_LSTM, .layers = 1, .reverse = true,
 	 .state = true, RECURRENT, EQUAL},
-	{"gru, reverse, unequal", .cell = SL_CELL_GRU, .layers = 1, .reverse = true, RECURRENT,
-	 UNEQUAL},
+	{"gru, reverse, unequal", .cell = SL_CELL_GRU, .layers = 1, .reverse = true,
+	 RECURRENT, UNEQUAL},
 	{"lstm, 2 layers", .cell = SL_CELL_LSTM, .layers = 2, RECURRENT, UNEQUAL},
 	{"gru, 2 layers, state", .cell = SL_CELL_GRU, .layers = 2, .state = true, RECURRENT,
 	 UNEQUAL},
 	{"lstm, recurrent dropout", .cell = SL_CELL_LSTM, .layers = 1, .dropout = 0.3f,
 	 RECURRENT, EQUAL},
-	{"gru, recurrent dropout", .cell = SL_CELL_GRU, .layers = 1, .dropout = 0.3f, RECURRENT,
-	 UNEQUAL},
+	{"gru, recurrent dropout", .cell = SL_CELL_GRU, .layers = 1, .dropout = 0.3f,
+	 RECURRENT, UNEQUAL},
 	{"lstm, recurrent dropout, state", .cell = SL_CELL_LSTM, .layers = 2, .dropout = 0.3f,
 	 .state = true, RECURRENT, UNEQUAL},
 	{"gru, recurrent dropout, reverse, state", .cell = SL_CELL_GRU, .layers = 1,
@@ -374,7 +376,8 @@ static Case gradient_cases[] = {
 	 .reverse = true, RECURRENT, UNEQUAL},
 	{"lstm, both directions", build_both, define_both, .cell = SL_CELL_LSTM, .in = 3,
 	 UNEQUAL},
-	{"gru, both directions", build_both, define_both, .cell = SL_CELL_GRU, .in = 3, UNEQUAL},
+	{"gru, both directions", build_both, define_both, .cell = SL_CELL_GRU, .in = 3,
+	 UNEQUAL},
 };
 
 int
