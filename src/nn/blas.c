@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nn/kernel.h"
+#include "nn/cpu.h"
 
 /* CBLAS's constants. */
 enum
@@ -264,9 +264,9 @@ sl_gemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const floa
 		return;
 	}
 
-	unsigned before = sl_flush_denormals();
+	uint64_t mode = sl_flush_denormals();
 
 	blas.gemm(ROW_MAJOR, trans_a ? TRANSPOSED : PLAIN, trans_b ? TRANSPOSED : PLAIN, m, n,
 			  k, alpha, a, lda, b, ldb, beta, c, ldc);
-	sl_restore_denormals(before);
+	sl_restore_denormals(mode);
 }

@@ -10,9 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "nn/cpu.h"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define HAVE_X86 1
-#include <xmmintrin.h>
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -200,39 +201,15 @@ sl_kernel_choose(const char *name)
 	return false;
 }
 
-/* Flush-to-zero and denormals-are-zero in MXCSR. */
-#define FLUSH_BITS 0x8040u
-
-unsigned
-sl_flush_denormals(void)
-{
-#ifdef HAVE_X86
-	unsigned before = _mm_getcsr();
-
-	_mm_setcsr(before | FLUSH_BITS);
-	return before;
-#else
-	return 0;
-#endif
-}
-
-void
-sl_restore_denormals(unsigned before)
-{
-#ifdef HAVE_X86
-	_mm_setcsr(before);
-#endif
-}
-
 /* Calls through the table are opaque to the compiler: nothing moves out of between. */
-#define RUN(call)                               \
-	do                                          \
-	{                                           \
-		const Kernels *table = kernels();       \
-		unsigned before = sl_flush_denormals(); \
-                                                \
-		table->call;                            \
-		sl_restore_denormals(before);           \
+#define RUN(call)                             \
+	do                                        \
+	{                                         \
+		const Kernels *table = kernels();     \
+		uint64_t mode = sl_flush_denormals(); \
+                                              \
+		table->call;                          \
+		sl_restore_denormals(mode);           \
 	} while (0)
 
 void

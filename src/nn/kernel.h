@@ -70,8 +70,4 @@ extern void sl_add_row(int rows, int cols, const float *x, float *y, size_t stri
 extern void sl_multiply(size_t n, const float *x, const float *m, float *y);
 extern void sl_multiply_add(size_t n, const float *x, const float *m, float *y);
 
-/* Flushing of denormals for code outside kernels: on, and back to what it was. */
-extern unsigned sl_flush_denormals(void);
-extern void sl_restore_denormals(unsigned before);
-
 #endif
