@@ -56,7 +56,7 @@ sl_dense(SlTape *tape, SlTensor *x, int weight, int bias)
 		tape->grad != NULL ? sl_tape_op(tape, sizeof(Dense), dense_backward) : NULL;
 
 	if (tape->status != SL_OK || sl_counting(tape))
-		return y;
+		return tape->status == SL_OK ? y : NULL;
 	if (dense != NULL)
 	{
 		dense->x = x;
@@ -108,7 +108,7 @@ sl_embedding(SlTape *tape, const int32_t *codes, int rows, int weight)
 							   : NULL;
 
 	if (tape->status != SL_OK || sl_counting(tape))
-		return y;
+		return tape->status == SL_OK ? y : NULL;
 	if (embedding != NULL)
 	{
 		embedding->y = y;
@@ -180,7 +180,7 @@ sl_concat(SlTape *tape, SlTensor *const *parts, int count)
 	Concat *concat = tape->grad != NULL ? sl_tape_op(tape, size, concat_backward) : NULL;
 
 	if (tape->status != SL_OK || sl_counting(tape))
-		return y;
+		return tape->status == SL_OK ? y : NULL;
 	if (concat != NULL)
 	{
 		concat->y = y;
@@ -253,7 +253,7 @@ sl_dropout(SlTape *tape, SlTensor *x, float p, const uint64_t *row_key, uint32_t
 		tape->grad != NULL ? sl_tape_op(tape, sizeof(Dropout), dropout_backward) : NULL;
 
 	if (tape->status != SL_OK || sl_counting(tape))
-		return y;
+		return tape->status == SL_OK ? y : NULL;
 	if (dropout != NULL)
 	{
 		dropout->x = x;

@@ -462,7 +462,7 @@ sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack, const SlRecurrent *l
 	op->y = sl_tensor(tape, pack->rows, layer->hidden);
 	allocate(tape, op);
 	if (tape->status != SL_OK || sl_counting(tape))
-		return op->y;
+		return tape->status == SL_OK ? op->y : NULL;
 	memset(op->zeros, 0, (size_t) layer->hidden * sizeof(float));
 	for (int b = 0; op->mask != NULL && b < pack->batch; b++)
 		sl_dropout_mask(tape, layer->recurrent_dropout, seq_key[b], layer->salt,
