@@ -17,6 +17,7 @@ def show(name, tensor):
 
 
 start = torch.randn(N)
+start[::2] *= 1e-3  # small weights show small differences
 grads = torch.randn(STEPS, N)
 grads[:, 0] = 0  # a weight that gets no gradient
 grads[:, 1] *= 1e-7  # where epsilon matters
