@@ -98,3 +98,43 @@ CREATE AGGREGATE sessionlen.sessions(ts timestamptz, duration double precision, 
 	PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE sessionlen.sessions(timestamptz, double precision, interval) IS 'the sessions of a user''s events, in any order, each with its duration in seconds (NULL, 0 or negative: unknown); a new one starts after more than gap idle';
+
+CREATE FUNCTION sessionlen.session_number(ts timestamptz, duration double precision DEFAULT NULL, gap interval DEFAULT '30 minutes')
+RETURNS bigint AS 'MODULE_PATHNAME', 'sl_session_number'
+LANGUAGE C WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION sessionlen.session_number(timestamptz, double precision, interval) IS 'number of the session an event is in, OVER (PARTITION BY the user ORDER BY ts, duration)';
+
+CREATE FUNCTION sessionlen.session_seconds(ts timestamptz, duration double precision DEFAULT NULL, gap interval DEFAULT '30 minutes')
+RETURNS double precision AS 'MODULE_PATHNAME', 'sl_session_seconds'
+LANGUAGE C WINDOW IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION sessionlen.session_seconds(timestamptz, double precision, interval) IS 'length of the running session up to the end of this event, OVER (PARTITION BY the user ORDER BY ts, duration)';
+
+CREATE FUNCTION sessionlen.next_session(history sessionlen.session[], at timestamptz DEFAULT now())
+RETURNS sessionlen.session AS 'MODULE_PATHNAME', 'sl_next_session'
+LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION sessionlen.next_session(sessionlen.session[], timestamptz) IS 'the session that starts at the given time, with the history of those that started before; its length is NULL';
+
+CREATE FUNCTION sessionlen.age_at(ts timestamptz, age integer, registered date)
+RETURNS integer
+LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE
+RETURN age + (extract(year FROM ts AT TIME ZONE 'UTC') - extract(year FROM registered))::integer;
+COMMENT ON FUNCTION sessionlen.age_at(timestamptz, integer, date) IS 'age at a time of who was of the given age when registered, by calendar years (UTC)';
+
+CREATE FUNCTION sessionlen.user_profiles(plays text, users text DEFAULT NULL, gap interval DEFAULT '30 minutes')
+RETURNS TABLE (
+	user_id text,
+	gender integer,
+	age integer,
+	country text,
+	registered date,
+	top_artist text,
+	top_track text,
+	total_sessions bigint,
+	average_session_length double precision,
+	max_session_length double precision,
+	median_session_length double precision,
+	total_session_rows bigint,
+	top_track_artist text
+) AS 'MODULE_PATHNAME', 'sl_user_profiles'
+LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION sessionlen.user_profiles(text, text, interval) IS 'one row a user from plays (user_id, ts, duration, artist_name, track_name) and users (user_id, gender, age, country, registered), each a table, a view or a query';

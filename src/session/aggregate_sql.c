@@ -11,7 +11,7 @@
 
 #include "session/session_sql.h"
 
-#include "catalog/pg_type.h"
+#include "access/htup_details.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -20,15 +20,17 @@
 #include "utils/timestamp.h"
 
 #define FIRST_CAPACITY 8
+#define PREFETCH_EVENTS 4 /* a cache line of them */
 
+/* One cache line: with many groups in random order, a row costs a miss or two. */
 typedef struct SlEventState
 {
-	MemoryContext context;
 	SlEvent *events;
 	size_t count;
 	size_t capacity;
+	int64 last_ts; /* of the last event */
 	int64 gap;
-	Interval gap_seen; /* the argument gap is made of; spares converting it again */
+	Interval gap_seen; /* the argument gap was made from; spares converting it again */
 	bool sorted;
 } SlEventState;
 
@@ -50,23 +52,14 @@ aggregate_context(FunctionCallInfo fcinfo)
 	return context;
 }
 
-/* Room for capacity events, which are given as what a size_t can count. */
-static void
-reserve(SlEventState *state, size_t capacity)
+/* The size of so many events, which an array may have. */
+static size_t
+events_size(size_t count)
 {
-	if (capacity <= state->capacity)
-		return;
-	if (capacity > MaxAllocHugeSize / sizeof(SlEvent))
+	if (count > MaxAllocHugeSize / sizeof(SlEvent))
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("too many events in one group")));
-
-	size_t size = capacity * sizeof(SlEvent);
-
-	if (state->events == NULL)
-		state->events = MemoryContextAllocHuge(state->context, size);
-	else
-		state->events = repalloc_huge(state->events, size);
-	state->capacity = capacity;
+	return count * sizeof(SlEvent);
 }
 
 static SlEventState *
@@ -74,22 +67,36 @@ new_state(MemoryContext context, int64 gap, size_t capacity)
 {
 	SlEventState *state = MemoryContextAllocZero(context, sizeof(SlEventState));
 
-	state->context = context;
+	state->capacity = Max(capacity, FIRST_CAPACITY);
+	state->events = MemoryContextAllocHuge(context, events_size(state->capacity));
 	state->gap = gap;
 	state->gap_seen.time = gap;
 	state->sorted = true;
-	reserve(state, Max(capacity, FIRST_CAPACITY));
 	return state;
+}
+
+static void
+grow(SlEventState *state, size_t capacity)
+{
+	state->events = repalloc_huge(state->events, events_size(capacity));
+	state->capacity = capacity;
 }
 
 static inline void
 append(SlEventState *state, SlEvent event)
 {
 	if (state->count == state->capacity)
-		reserve(state, state->capacity * 2);
-	if (state->count > 0 && event.ts < state->events[state->count - 1].ts)
+		grow(state, state->capacity * 2);
+	if (state->count > 0 && event.ts < state->last_ts)
 		state->sorted = false;
-	state->events[state->count++] = event;
+	state->last_ts = event.ts;
+
+	SlEvent *place = &state->events[state->count++];
+
+	/* Other groups' rows come before this group's next: time to fetch its line. */
+	__builtin_prefetch(place + PREFETCH_EVENTS, 1);
+	place->ts = event.ts;
+	place->duration = event.duration;
 }
 
 /* Takes in one row; gap NULL stands for the default. */
@@ -173,13 +180,12 @@ sl_sessions_combine(PG_FUNCTION_ARGS)
 	size_t count = to->count + from->count;
 
 	if (count > to->capacity)
-		reserve(to,
-				Max(count, Min(to->capacity * 2, MaxAllocHugeSize / sizeof(SlEvent))));
+		grow(to, Max(count, Min(to->capacity * 2, MaxAllocHugeSize / sizeof(SlEvent))));
 	if (from->count > 0)
 	{
-		to->sorted =
-			to->sorted && from->sorted &&
-			(to->count == 0 || to->events[to->count - 1].ts <= from->events[0].ts);
+		to->sorted = to->sorted && from->sorted &&
+					 (to->count == 0 || to->last_ts <= from->events[0].ts);
+		to->last_ts = from->last_ts;
 		memcpy(to->events + to->count, from->events, from->count * sizeof(SlEvent));
 		to->count = count;
 	}
@@ -240,6 +246,8 @@ sl_sessions_deserial(PG_FUNCTION_ARGS)
 
 	check_wire(sl_wire_read(bytes, state->events, count, &state->sorted));
 	state->count = count;
+	if (count > 0)
+		state->last_ts = state->events[count - 1].ts;
 	PG_RETURN_POINTER(state);
 }
 
@@ -262,76 +270,128 @@ sort_state(SlEventState *state)
 	}
 	pfree(scratch);
 	state->sorted = true;
+	state->last_ts = state->events[state->count - 1].ts;
 }
 
-/* The type of the array's elements, looked up once a query. */
-static TupleDesc
-result_element_desc(FmgrInfo *flinfo)
+/* What the final function needs of the type session, looked up once a query. */
+typedef struct SlElementType
+{
+	TupleDesc desc;
+	HeapTupleHeader first; /* the image of a first session, whose absence is null */
+	HeapTupleHeader later; /* and of any other */
+} SlElementType;
+
+static SlElementType *
+element_type(FmgrInfo *flinfo)
 {
 	if (flinfo->fn_extra == NULL)
 	{
-		Oid element = get_element_type(get_fn_expr_rettype(flinfo));
+		Oid oid = get_element_type(get_fn_expr_rettype(flinfo));
+		MemoryContext old = MemoryContextSwitchTo(flinfo->fn_mcxt);
+		SlElementType *type = palloc(sizeof(SlElementType));
 
-		if (!OidIsValid(element))
+		if (!OidIsValid(oid))
 			elog(ERROR, "sessions() must return an array");
-		flinfo->fn_extra = sl_session_desc(element, flinfo->fn_mcxt);
+		type->desc = sl_session_desc(oid, flinfo->fn_mcxt);
+		type->first = DatumGetHeapTupleHeader(
+			sl_session_datum(type->desc, &(SlSession){.number = 1}));
+		type->later = DatumGetHeapTupleHeader(
+			sl_session_datum(type->desc, &(SlSession){.number = 2}));
+		MemoryContextSwitchTo(old);
+		flinfo->fn_extra = type;
 	}
 	return flinfo->fn_extra;
 }
 
-/* All sessions as Datums, *count of them. */
-static Datum *
-session_datums(SlEventState *state, TupleDesc desc, int *count)
+/*
+ * Writes one array element: the image, then the values over its own.  All columns are
+ * eight bytes (sl_session_desc has seen to it) and so one follows the other.
+ */
+static char *
+put_session(char *to, const SlElementType *type, const SlSession *session)
 {
-	size_t capacity = 64;
-	size_t n = 0;
-	size_t at = 0;
-	Datum *datums = palloc(capacity * sizeof(Datum));
+	HeapTupleHeader image = session->number == 1 ? type->first : type->later;
+	size_t size = HeapTupleHeaderGetDatumLength(image);
+	int64 integers[3] = {session->number, session->start, session->end};
+	double length = sl_seconds(session->length);
+	double history[3] = {sl_seconds(session->previous),
+						 sl_mean_seconds(session->earlier, session->number - 1),
+						 sl_seconds(session->absence)};
+
+	memcpy(to, image, size);
+
+	char *values = to + image->t_hoff;
+	size_t room = size - image->t_hoff;
+
+	memcpy(values, integers, sizeof(integers));
+	memcpy(values + 8 * SL_SESSION_LENGTH, &length, 8);
+	memcpy(values + 8 * SL_SESSION_EVENTS, &session->events, 8);
+	memcpy(values + 8 * SL_SESSION_PREVIOUS, history,
+		   Min(sizeof(history), room - 8 * SL_SESSION_PREVIOUS));
+	return to + MAXALIGN(size);
+}
+
+static size_t
+count_sessions(const SlEventState *state)
+{
 	SlTracker tracker;
 	SlSession session;
+	size_t at = 0;
+	size_t n = 0;
 
 	sl_tracker_init(&tracker, state->gap);
 	while (sl_next_of_sorted(&tracker, state->events, state->count, &at, &session))
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (n == capacity)
-		{
-			capacity *= 2;
-			datums = repalloc_huge(datums, capacity * sizeof(Datum));
-		}
-		datums[n++] = sl_session_datum(desc, &session);
-		if (n > MaxArraySize)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("too many sessions in one group")));
-	}
-	*count = (int) n;
-	return datums;
+		n++;
+	return n;
+}
+
+/* An empty array of so many sessions, the first of which is shorter. */
+static ArrayType *
+new_array(const SlElementType *type, size_t sessions)
+{
+	size_t first = MAXALIGN(HeapTupleHeaderGetDatumLength(type->first));
+	size_t later = MAXALIGN(HeapTupleHeaderGetDatumLength(type->later));
+
+	if (sessions > MaxArraySize || sessions > MaxAllocSize / later - 1)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("too many sessions in one group"),
+						errdetail("There are %zu sessions.", sessions)));
+
+	size_t size = ARR_OVERHEAD_NONULLS(1) + first + (sessions - 1) * later;
+	ArrayType *array = palloc0(size);
+
+	SET_VARSIZE(array, size);
+	array->ndim = 1;
+	array->elemtype = type->desc->tdtypeid;
+	ARR_DIMS(array)[0] = (int) sessions;
+	ARR_LBOUND(array)[0] = 1;
+	return array;
 }
 
 Datum
 sl_sessions_final(PG_FUNCTION_ARGS)
 {
 	aggregate_context(fcinfo);
-	if (PG_ARGISNULL(0))
+
+	SlEventState *state = PG_ARGISNULL(0) ? NULL : (SlEventState *) PG_GETARG_POINTER(0);
+
+	if (state == NULL || state->count == 0)
 		PG_RETURN_NULL();
-
-	SlEventState *state = (SlEventState *) PG_GETARG_POINTER(0);
-	TupleDesc desc = result_element_desc(fcinfo->flinfo);
-	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "sessions() result",
-											   ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(work);
-	int count;
-
 	if (!state->sorted)
 		sort_state(state);
 
-	Datum *datums = session_datums(state, desc, &count);
+	SlElementType *type = element_type(fcinfo->flinfo);
+	ArrayType *array = new_array(type, count_sessions(state));
+	char *to = ARR_DATA_PTR(array);
+	SlTracker tracker;
+	SlSession session;
+	size_t at = 0;
 
-	MemoryContextSwitchTo(old);
-
-	ArrayType *array =
-		construct_array(datums, count, desc->tdtypeid, -1, false, TYPALIGN_DOUBLE);
-
-	MemoryContextDelete(work);
+	sl_tracker_init(&tracker, state->gap);
+	while (sl_next_of_sorted(&tracker, state->events, state->count, &at, &session))
+	{
+		CHECK_FOR_INTERRUPTS();
+		to = put_session(to, type, &session);
+	}
 	PG_RETURN_ARRAYTYPE_P(array);
 }
