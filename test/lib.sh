@@ -227,7 +227,7 @@ sl_copy_shared_data()
 sl_make()
 {
 	cd "$sl_src" || return
-	sl_as make -s -j"$(nproc)" PG_CONFIG="$sl_bin/pg_config" "$@"
+	sl_as make -s -j"$(nproc)" PG_CONFIG="$sl_bin/pg_config" COPT=-Werror "$@"
 }
 
 sl_build()
