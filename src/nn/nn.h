@@ -59,7 +59,7 @@ typedef enum SlInitStyle
 	SL_STYLE_TORCH, /* uniform(+-1/sqrt(hidden or fan-in)), embeddings normal */
 } SlInitStyle;
 
-#define SL_NAME_MAX 64
+#define SL_NAME_MAX 128 /* a column name with a prefix and a suffix */
 
 /* One named weight, [rows x cols] (cols 0: a vector of rows), at value + offset. */
 typedef struct SlParam

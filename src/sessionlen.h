@@ -1,0 +1,9 @@
+/*
+ * sessionlen.h: the extension's settings.
+ */
+#ifndef SESSIONLEN_H
+#define SESSIONLEN_H
+
+extern int sl_memory_limit; /* kB */
+
+#endif

@@ -1,0 +1,302 @@
+/*
+ * load.c: reading versions back.  Whoever owns a model may change its rows, so nothing
+ * here is taken on trust: sizes, types, NULLs and NaN are checked before a weight is used.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "store/json.h"
+#include "store/query.h"
+#include "store/store.h"
+
+void
+sl_store_lookup(const char *model, int *version, pg_uuid_t *id)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(*version)};
+	MemoryContext context = CurrentMemoryContext;
+	bool isnull;
+	Datum value;
+
+	if (plan == NULL)
+	{
+		plan = SPI_prepare("SELECT v.version, v.id FROM sessionlen.models m LEFT JOIN "
+						   "sessionlen.model_versions v ON v.model = m.model AND v.version = "
+						   "CASE WHEN $2 = 0 THEN m.deployed ELSE $2 END WHERE m.model = $1",
+						   2, (Oid[]){TEXTOID, INT4OID});
+		if (plan == NULL || SPI_keepplan(plan) != 0)
+			elog(ERROR, "could not prepare the look-up of a model");
+	}
+	if (SPI_execute_plan(plan, args, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up a model");
+	MemoryContextSwitchTo(context); /* SPI leaves its own as the current one */
+	if (SPI_processed == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("model \"%s\" does not exist", model),
+						errdetail("Models of other roles are visible only once granted."),
+						errhint("Train it with sessionlen.train(), or see the table "
+								"sessionlen.models.")));
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (isnull)
+	{
+		if (*version == 0)
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("no version of model \"%s\" serves", model),
+							errhint("Choose one with sessionlen.deploy(model, version).")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("model \"%s\" has no version %d", model, *version),
+						errhint("See the table sessionlen.model_versions.")));
+	}
+	*version = DatumGetInt32(value);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	memcpy(id, DatumGetUUIDP(value), sizeof(*id));
+}
+
+/* Column of the current result's first row; NULL is damage. */
+static Datum
+column(int number)
+{
+	bool isnull;
+	Datum value =
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, &isnull);
+
+	if (isnull)
+		sl_damaged(psprintf("\"%s\" is null", SPI_fname(SPI_tuptable->tupdesc, number)));
+	return value;
+}
+
+static Jsonb *
+object_column(int number)
+{
+	Jsonb *json = DatumGetJsonbPCopy(column(number));
+
+	if (!JB_ROOT_IS_OBJECT(json))
+		sl_damaged(psprintf("\"%s\" is not an object", SPI_fname(SPI_tuptable->tupdesc, number)));
+	return json;
+}
+
+static void
+load_scale(SlTarget *scale, Jsonb *stored)
+{
+	scale->log1p = sl_json_bool(&stored->root, "log1p");
+	scale->from_one = sl_json_bool(&stored->root, "from_one");
+	scale->mean = sl_json_double(&stored->root, "mean");
+	scale->scale = sl_json_double(&stored->root, "scale");
+	if (!isfinite(scale->mean) || !isfinite(scale->scale) || scale->scale == 0)
+		sl_damaged("the target's scale is impossible");
+}
+
+static void
+load_row(SlModel *m)
+{
+	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
+
+	sl_query("SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
+			 "blas FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
+			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+	if (SPI_processed != 1)
+		sl_damaged("its version is gone");
+	m->source = TextDatumGetCString(column(1));
+	m->target = TextDatumGetCString(column(2));
+	m->partition_by = TextDatumGetCString(column(3));
+	m->order_by = TextDatumGetCString(column(4));
+	sl_options_read(&m->options, object_column(5), NULL);
+	m->inputs = sl_inputs_parse(DatumGetJsonbPCopy(column(6)));
+	load_scale(&m->scale, object_column(7));
+	m->split = m->options.split;
+	sl_split_read(&m->split, &object_column(8)->root);
+	m->blas = TextDatumGetCString(column(9));
+}
+
+/* Elements of a one-dimensional array without NULLs. */
+static void
+array_elements(Datum value, Oid type, Datum **elements, int *count)
+{
+	ArrayType *array = DatumGetArrayTypeP(value);
+	int16 length;
+	bool by_value;
+	char align;
+
+	if (ARR_NDIM(array) > 1 || ARR_HASNULL(array) || ARR_ELEMTYPE(array) != type)
+		sl_damaged("an array is not flat or holds NULL");
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	deconstruct_array(array, type, length, by_value, align, elements, NULL, count);
+}
+
+static void
+load_vocabularies(SlModel *m)
+{
+	for (int i = 0; i < m->inputs->count; i++)
+	{
+		SlInput *input = &m->inputs->input[i];
+		Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version),
+						CStringGetTextDatum(input->name)};
+		Datum *entry;
+		int count;
+
+		if (!sl_input_has_vocabulary(input))
+			continue;
+		sl_query("SELECT entries FROM sessionlen.vocabularies WHERE model = $1 AND version = $2 AND "
+				 "column_name = $3",
+				 3, (Oid[]){TEXTOID, INT4OID, TEXTOID}, args, NULL);
+		if (SPI_processed != 1)
+			sl_damaged(psprintf("the vocabulary of \"%s\" is missing", input->name));
+		array_elements(column(1), TEXTOID, &entry, &count);
+		for (int c = 0; c < count; c++)
+			if (sl_vocabulary_add(input->vocabulary, TextDatumGetCString(entry[c])) != c + 1)
+				sl_damaged(psprintf("the vocabulary of \"%s\" repeats an entry", input->name));
+	}
+}
+
+/* Copies one chunk to where it belongs, if it fits exactly. */
+static void
+load_chunk(SlModel *m, HeapTuple tuple, int64 *filled)
+{
+	TupleDesc desc = SPI_tuptable->tupdesc;
+	bool isnull;
+	char *name = TextDatumGetCString(SPI_getbinval(tuple, desc, 1, &isnull));
+	ArrayType *data = DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 2, &isnull));
+	int count = ArrayGetNItems(ARR_NDIM(data), ARR_DIMS(data));
+	const float *from = (const float *) ARR_DATA_PTR(data);
+
+	for (int p = 0; p < m->net.params.count; p++)
+	{
+		const SlParam *param = &m->net.params.item[p];
+		int64 size = (int64) param->rows * Max(param->cols, 1);
+
+		if (strcmp(param->name, name) != 0)
+			continue;
+		if (ARR_NDIM(data) != 1 || ARR_HASNULL(data) || ARR_ELEMTYPE(data) != FLOAT4OID ||
+			filled[p] + count > size)
+			sl_damaged(psprintf("weight \"%s\" has the wrong size or holds NULL", name));
+		for (int i = 0; i < count; i++)
+			if (!isfinite(from[i]))
+				sl_damaged(psprintf("weight \"%s\" holds NaN or infinity", name));
+		memcpy(m->value + param->offset + filled[p], from, sizeof(float) * (Size) count);
+		filled[p] += count;
+		return;
+	}
+	sl_damaged(psprintf("there is no weight \"%s\" in this network", name));
+}
+
+static void
+load_weights(SlModel *m)
+{
+	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
+	int64 filled[SL_MAX_PARAMS] = {0};
+	MemoryContext context = CurrentMemoryContext;
+	Portal portal;
+	SPIPlanPtr plan;
+
+	m->value = MemoryContextAllocExtended(CurrentMemoryContext,
+										  sizeof(float) * m->net.params.total,
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	plan = SPI_prepare("SELECT name, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
+					   "AND cluster IS NULL ORDER BY name, chunk",
+					   2, (Oid[]){TEXTOID, INT4OID});
+	portal = SPI_cursor_open(NULL, plan, args, NULL, true);
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, 4);
+		if (SPI_processed == 0)
+			break;
+		for (uint64 i = 0; i < SPI_processed; i++)
+			load_chunk(m, SPI_tuptable->vals[i], filled);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	MemoryContextSwitchTo(context);
+	for (int p = 0; p < m->net.params.count; p++)
+	{
+		const SlParam *param = &m->net.params.item[p];
+
+		if (filled[p] != (int64) param->rows * Max(param->cols, 1))
+			sl_damaged(psprintf("weight \"%s\" is missing or too short", param->name));
+	}
+}
+
+SlModel *
+sl_store_load(const char *model, int version)
+{
+	SlModel *m = palloc0(sizeof(SlModel));
+
+	m->model = pstrdup(model);
+	m->version = version;
+	sl_store_lookup(model, &m->version, &m->id);
+	load_row(m);
+	load_vocabularies(m);
+	sl_inputs_lay_out(m->inputs);
+	sl_loss_from_options(&m->loss, &m->options);
+	sl_net_from_options(&m->net, &m->options, m->inputs, &m->loss);
+	load_weights(m);
+	return m;
+}
+
+void
+sl_loss_from_options(SlLoss *loss, const SlOptions *options)
+{
+	memset(loss, 0, sizeof(*loss));
+	loss->kind = (SlLossKind) options->loss;
+	loss->levels = options->quantiles;
+	for (int i = 0; i < options->quantiles; i++)
+		loss->level[i] = (float) options->quantile[i];
+}
+
+void
+sl_net_from_options(SlNet *net, const SlOptions *options, const SlInputs *inputs,
+					const SlLoss *loss)
+{
+	SlNetSpec spec = {0};
+
+	spec.arch = sl_arch_find(sl_arch_name(options->architecture));
+	spec.layers = options->layers;
+	memcpy(spec.hidden, options->hidden, sizeof(spec.hidden));
+	spec.outputs = sl_loss_outputs(loss);
+	spec.dropout = (float) options->dropout;
+	spec.recurrent_dropout = (float) options->recurrent_dropout;
+	sl_inputs_to_spec(inputs, &spec);
+	if (sl_net_define(net, &spec) != SL_OK)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the network is too large or has no inputs"),
+						errdetail("%d numeric features, %d embeddings, %d layers.", spec.inputs,
+								  spec.embeddings, spec.layers)));
+}
+
+bool
+sl_store_load_checkpoint(const char *model, int version, SlTrainState *state, int moments,
+						 size_t total)
+{
+	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version)};
+	size_t filled = 0;
+
+	sl_query("SELECT data, step, mu_product FROM sessionlen.checkpoints WHERE model = $1 AND "
+			 "version = $2 AND cluster IS NULL ORDER BY moment, chunk",
+			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool isnull;
+		ArrayType *data = DatumGetArrayTypeP(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+		size_t count = ArrayGetNItems(ARR_NDIM(data), ARR_DIMS(data));
+
+		if (ARR_HASNULL(data) || filled + count > moments * total)
+			sl_damaged("the checkpoint has the wrong size");
+		memcpy(state->moments + filled, ARR_DATA_PTR(data), sizeof(float) * count);
+		filled += count;
+		state->step = DatumGetInt64(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull));
+		state->mu_product = DatumGetFloat8(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3, &isnull));
+	}
+	if (filled != 0 && filled != moments * total)
+		sl_damaged("the checkpoint has the wrong size");
+	return filled > 0;
+}

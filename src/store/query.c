@@ -1,0 +1,16 @@
+#include "postgres.h"
+
+#include "executor/spi.h"
+
+#include "store/query.h"
+
+void
+sl_query(const char *sql, int count, Oid *types, Datum *args, const char *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	int code = SPI_execute_with_args(sql, count, types, args, nulls, false, 0);
+
+	MemoryContextSwitchTo(context); /* SPI leaves its own as the current one */
+	if (code < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));
+}

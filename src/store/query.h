@@ -1,0 +1,13 @@
+/*
+ * query.h: one SPI call on our own tables; SPI must be connected.
+ */
+#ifndef SL_QUERY_H
+#define SL_QUERY_H
+
+#include "executor/spi.h"
+
+/* Runs a statement with parameters; nulls as for SPI_execute_with_args, or NULL.  Rows
+ * are in SPI_tuptable. */
+extern void sl_query(const char *sql, int count, Oid *types, Datum *args, const char *nulls);
+
+#endif

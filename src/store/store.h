@@ -1,0 +1,89 @@
+/*
+ * store.h: models in tables.  All functions need a connected SPI and run with the
+ * caller's rights; row-level security decides what they see.
+ */
+#ifndef SL_STORE_H
+#define SL_STORE_H
+
+#include "utils/uuid.h"
+
+#include "train/input.h"
+#include "train/options.h"
+#include "train/trainer.h"
+
+/* A stored version, ready to predict. */
+typedef struct SlModel
+{
+	char *model;
+	int version;
+	pg_uuid_t id;
+	char *source;
+	char *target;
+	char *partition_by;
+	char *order_by;
+	char *blas;
+	SlOptions options;
+	SlSplit split;
+	SlInputs *inputs;
+	SlTarget scale;
+	SlLoss loss;
+	SlNet net;
+	float *value; /* [net.params.total] */
+} SlModel;
+
+/* The version that serves (version 0) or the one asked for: its number and id.  An error
+ * if there is none that the caller may see. */
+extern void sl_store_lookup(const char *model, int *version, pg_uuid_t *id);
+
+/* Loads a version whole, everything in the current memory context.  Whatever does not
+ * fit together is a data-corrupted error. */
+extern SlModel *sl_store_load(const char *model, int version);
+
+/* Locks the model's name against other trainings, creates it if it is new, checks that
+ * the caller owns it, and returns the next version number. */
+extern int sl_store_begin(const char *model);
+
+typedef struct SlVersionRow
+{
+	const char *model;
+	int version;
+	const char *source;
+	const char *target;
+	const char *partition_by;
+	const char *order_by;
+	const char *task;
+	const SlOptions *options;
+	const SlInputs *inputs;
+	const SlTarget *scale;
+	const SlSplit *split;
+	int64 part_rows[3];
+	int64 sequences;
+} SlVersionRow;
+
+extern void sl_store_version(const SlVersionRow *row);
+extern void sl_store_epoch(const char *model, int version, const SlEpoch *epoch);
+extern void sl_store_result(const char *model, int version, const SlTrainResult *result,
+							bool stopped_early);
+extern void sl_store_vocabularies(const char *model, int version, const SlInputs *inputs);
+extern void sl_store_weights(const char *model, int version, const SlParams *params,
+							 const float *value);
+/* The optimiser's state; checkpoints of older versions are removed. */
+extern void sl_store_checkpoint(const char *model, int version, const SlTrainState *state,
+								int moments, size_t total);
+/* Loads it if it is of this size; false if there is none. */
+extern bool sl_store_load_checkpoint(const char *model, int version, SlTrainState *state,
+									 int moments, size_t total);
+/* keys NULL: the row over all keys. */
+extern void sl_store_baselines(const char *model, int version, int count, char **keys,
+							   const int64 *rows, const double *mean, const double *median);
+extern void sl_store_deploy(const char *model, int version);
+
+/* "OpenBLAS 0.3.21 (Zen)" */
+extern char *sl_store_blas(void);
+
+/* The loss and the network's shape that options and inputs ask for. */
+extern void sl_loss_from_options(SlLoss *loss, const SlOptions *options);
+extern void sl_net_from_options(SlNet *net, const SlOptions *options, const SlInputs *inputs,
+								const SlLoss *loss);
+
+#endif

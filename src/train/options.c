@@ -1,0 +1,652 @@
+/*
+ * options.c: one table of the options of train(): name, type, range, default, meaning.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "store/json.h"
+#include "train/options.h"
+
+PG_FUNCTION_INFO_V1(sl_options_list);
+
+typedef enum OptionKind
+{
+	OPT_INT,
+	OPT_INT64,
+	OPT_REAL,
+	OPT_BOOL,
+	OPT_NAME,	 /* one of a list of names, kept as its index */
+	OPT_HIDDEN,	 /* a number or an array of numbers, one a layer */
+	OPT_LEVELS,	 /* quantiles */
+	OPT_COLUMNS, /* object: column -> preprocessing */
+	OPT_SPLIT,
+	OPT_SEARCH
+} OptionKind;
+
+typedef struct Option
+{
+	const char *key;
+	OptionKind kind;
+	size_t offset;
+	double min;
+	double max;
+	const char *(*name)(int); /* OPT_NAME */
+	const char *fallback;	  /* default, as JSON text, for the list */
+	const char *meaning;
+} Option;
+
+static const char *
+init_name(int i)
+{
+	static const char *const names[] = {"keras", "torch", NULL};
+
+	return names[i];
+}
+
+const char *
+sl_target_transform_name(int i)
+{
+	static const char *const names[] = {"none", "log1p", "standardize", NULL};
+
+	return names[i];
+}
+
+#define AT(field) offsetof(SlOptions, field)
+
+static const Option option_table[] = {
+	{"architecture", OPT_NAME, AT(architecture), 0, 0, sl_arch_name, "\"gru\"",
+	 "the network"},
+	{"hidden_dim", OPT_HIDDEN, AT(hidden), 1, 4096, NULL, "64",
+	 "hidden units; an array gives one layer each"},
+	{"dropout", OPT_REAL, AT(dropout), 0, 0.99, NULL, "0",
+	 "probability of dropping a layer's output in training"},
+	{"recurrent_dropout", OPT_REAL, AT(recurrent_dropout), 0, 0.99, NULL, "0",
+	 "probability of dropping a hidden unit's way into the next step, for a whole sequence"},
+	{"batch_size", OPT_INT, AT(batch_size), 1, 1 << 20, NULL, "64", "sequences in a step"},
+	{"sequence_length", OPT_INT, AT(sequence_length), 1, SL_MAX_STEPS, NULL, "32",
+	 "rows of a sequence in a step; the state is carried on; 1: every row alone"},
+	{"epochs", OPT_INT, AT(epochs), 1, 1000000, NULL, "20", "passes over the training rows"},
+	{"time_limit", OPT_REAL, AT(time_limit), 0, 1e9, NULL, "0",
+	 "seconds after which training ends normally; 0: none"},
+	{"patience", OPT_INT, AT(patience), 0, 1000000, NULL, "0",
+	 "epochs without a better validation loss before training ends, best epoch kept; 0: never"},
+	{"shuffle", OPT_BOOL, AT(shuffle), 0, 0, NULL, "true", "a new order in every epoch"},
+	{"loss", OPT_NAME, AT(loss), 0, 0, sl_loss_name, "\"mae\"",
+	 "what is minimised, on the transformed target"},
+	{"quantiles", OPT_LEVELS, AT(quantile), 0, 1, NULL, "[0.1, 0.5, 0.9]",
+	 "levels that the losses quantile and weibull predict"},
+	{"optimizer", OPT_NAME, AT(optimizer), 0, 0, sl_optim_name, "\"adam\"", "the optimiser"},
+	{"learning_rate", OPT_REAL, AT(learning_rate), 1e-12, 1e3, NULL, "null",
+	 "step size; default by optimiser, 0.001 for adam"},
+	{"schedule", OPT_NAME, AT(schedule), 0, 0, sl_schedule_name, "\"constant\"",
+	 "how the learning rate changes over the run"},
+	{"warmup", OPT_INT, AT(warmup), 0, 1 << 30, NULL, "0",
+	 "steps in which the learning rate rises to its value"},
+	{"clip_norm", OPT_REAL, AT(clip_norm), 0, 1e9, NULL, "1",
+	 "largest norm of the gradient; 0: not clipped"},
+	{"weight_decay", OPT_REAL, AT(weight_decay), 0, 1e3, NULL, "0",
+	 "L2 penalty; decoupled with adamw"},
+	{"standardize", OPT_BOOL, AT(standardize), 0, 0, NULL, "true",
+	 "z-scores for numeric columns and the target, where columns or target_transform don't say otherwise"},
+	{"target_transform", OPT_NAME, AT(target_transform), 0, 0, sl_target_transform_name, "null",
+	 "of the target before training, undone in predictions; default by standardize"},
+	{"upper_percentile", OPT_REAL, AT(upper_percentile), 1, 100, NULL, "100",
+	 "targets above it are left out of training, and only there"},
+	{"min_count", OPT_INT, AT(min_count), 1, 1 << 30, NULL, "1",
+	 "training rows a text value needs to get a code of its own"},
+	{"columns", OPT_COLUMNS, AT(columns), 0, 0, NULL, "{}",
+	 "preprocessing by column: standardize, min_max, log1p, none, one_hot, code or {\"embedding\": n}"},
+	{"split", OPT_SPLIT, AT(split), 0, 0, NULL,
+	 "{\"by\": \"user_tail\", \"validation\": 0.1, \"test\": 0.1, \"tail\": 0.5, \"seed\": 0}",
+	 "which rows are held out: by user_tail, user, time or column"},
+	{"seed", OPT_INT64, AT(seed), -9007199254740992.0, 9007199254740992.0, NULL, "0",
+	 "of initial weights, order and dropout"},
+	{"init", OPT_NAME, AT(init), 0, 0, init_name, "\"keras\"", "initial weights"},
+	{"warm_start", OPT_BOOL, AT(warm_start), 0, 0, NULL, "false",
+	 "start from the version that serves: its weights, codes, scales and optimiser state"},
+	{"verbose", OPT_BOOL, AT(verbose), 0, 0, NULL, "true", "report progress by NOTICE"},
+	{"search", OPT_SEARCH, 0, 0, 0, NULL, "{}",
+	 "arrays of values by option: a version for each combination, the best kept"},
+};
+
+#define OPTION_COUNT ((int) lengthof(option_table))
+#define FIELD(type, options, option) ((type *) ((char *) (options) + (option)->offset))
+
+static char *
+valid_keys(void)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < OPTION_COUNT; i++)
+		appendStringInfo(&list, "%s%s", i ? ", " : "", option_table[i].key);
+	return list.data;
+}
+
+static char *
+valid_names(const Option *option)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; option->name(i) != NULL; i++)
+		appendStringInfo(&list, "%s%s", i ? ", " : "", option->name(i));
+	return list.data;
+}
+
+static void
+wrong_type(const char *key, const char *wanted, const JsonbValue *value)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("option \"%s\" must be %s", key, wanted),
+					errdetail("It is of JSON type %s.", sl_json_type(value))));
+}
+
+/* A number in [min, max], whole if asked. */
+static double
+read_number(const char *key, const JsonbValue *value, double min, double max, bool whole)
+{
+	double number;
+
+	if (value->type != jbvNumeric)
+		wrong_type(key, whole ? "a whole number" : "a number", value);
+	number = sl_json_number(value);
+	if (!(number >= min && number <= max) || (whole && number != floor(number)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"%s\" must be %s from %.15g to %.15g", key,
+							   whole ? "a whole number" : "a number", min, max),
+						errdetail("It is %.15g.", number)));
+	return number;
+}
+
+static void
+read_name(SlOptions *options, const Option *option, const JsonbValue *value)
+{
+	char *given;
+
+	if (value->type != jbvString)
+		wrong_type(option->key, "a string", value);
+	given = sl_json_cstring(value);
+	for (int i = 0; option->name(i) != NULL; i++)
+		if (strcmp(option->name(i), given) == 0)
+		{
+			*FIELD(int, options, option) = i;
+			return;
+		}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized value \"%s\" for option \"%s\"", given, option->key),
+					errhint("Valid values are: %s.", valid_names(option))));
+}
+
+/* Numbers of an array (or one bare number) into out[max_count]; returns how many. */
+static int
+read_numbers(const Option *option, const JsonbValue *value, double *out, int max_count, bool whole)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue element;
+	int count = 0;
+
+	if (value->type == jbvNumeric)
+	{
+		out[0] = read_number(option->key, value, option->min, option->max, whole);
+		return 1;
+	}
+	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
+		wrong_type(option->key, "a number or an array of numbers", value);
+	it = JsonbIteratorInit(value->val.binary.data);
+	JsonbIteratorNext(&it, &element, true);
+	while ((token = JsonbIteratorNext(&it, &element, true)) != WJB_END_ARRAY)
+	{
+		if (count == max_count)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("option \"%s\" has more than %d elements", option->key, max_count)));
+		out[count++] = read_number(option->key, &element, option->min, option->max, whole);
+	}
+	if (count == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"%s\" must not be empty", option->key)));
+	return count;
+}
+
+static void
+read_hidden(SlOptions *options, const Option *option, const JsonbValue *value)
+{
+	double width[SL_MAX_LAYERS];
+
+	options->layers = read_numbers(option, value, width, SL_MAX_LAYERS, true);
+	for (int i = 0; i < options->layers; i++)
+		options->hidden[i] = (int) width[i];
+}
+
+static void
+read_levels(SlOptions *options, const Option *option, const JsonbValue *value)
+{
+	options->quantiles = read_numbers(option, value, options->quantile, SL_MAX_QUANTILES, false);
+	for (int i = 0; i < options->quantiles; i++)
+		if (!(options->quantile[i] > (i ? options->quantile[i - 1] : 0) && options->quantile[i] < 1))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("option \"quantiles\" must rise strictly between 0 and 1"),
+							errhint("For example [0.1, 0.5, 0.9].")));
+}
+
+static void
+require_object(const char *key, const JsonbValue *value)
+{
+	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
+		wrong_type(key, "an object", value);
+}
+
+static void
+read_option(SlOptions *options, const Option *option, const JsonbValue *value)
+{
+	switch (option->kind)
+	{
+		case OPT_INT:
+			*FIELD(int, options, option) =
+				(int) read_number(option->key, value, option->min, option->max, true);
+			break;
+		case OPT_INT64:
+			*FIELD(int64, options, option) =
+				(int64) read_number(option->key, value, option->min, option->max, true);
+			break;
+		case OPT_REAL:
+			*FIELD(double, options, option) =
+				read_number(option->key, value, option->min, option->max, false);
+			break;
+		case OPT_BOOL:
+			if (value->type != jbvBool)
+				wrong_type(option->key, "true or false", value);
+			*FIELD(bool, options, option) = value->val.boolean;
+			break;
+		case OPT_NAME:
+			read_name(options, option, value);
+			break;
+		case OPT_HIDDEN:
+			read_hidden(options, option, value);
+			break;
+		case OPT_LEVELS:
+			read_levels(options, option, value);
+			break;
+		case OPT_COLUMNS:
+			require_object(option->key, value);
+			options->columns = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+			break;
+		case OPT_SPLIT:
+			require_object(option->key, value);
+			sl_split_read(&options->split, value->val.binary.data);
+			break;
+		case OPT_SEARCH:
+			require_object(option->key, value); /* expanded by sl_options_search */
+			break;
+	}
+}
+
+static const Option *
+find_option(const char *key)
+{
+	for (int i = 0; i < OPTION_COUNT; i++)
+		if (strcmp(option_table[i].key, key) == 0)
+			return &option_table[i];
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unrecognized option \"%s\"", key),
+			 errhint("Valid options are: %s.", valid_keys())));
+}
+
+static void
+read_all(SlOptions *options, Jsonb *given)
+{
+	JsonbIterator *it = JsonbIteratorInit(&given->root);
+	JsonbIteratorToken token;
+	JsonbValue value;
+
+	if (!JB_ROOT_IS_OBJECT(given))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options must be a JSON object"),
+						errhint("For example '{\"epochs\": 50}'.")));
+	JsonbIteratorNext(&it, &value, true);
+	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY)
+	{
+		const Option *option = find_option(sl_json_cstring(&value));
+
+		JsonbIteratorNext(&it, &value, true);
+		if (value.type != jbvNull) /* null asks for the default */
+			read_option(options, option, &value);
+	}
+}
+
+static bool
+given_option(Jsonb *given, Jsonb *over, const char *key)
+{
+	return (given != NULL && sl_json_get(&given->root, key) != NULL) ||
+		   (over != NULL && sl_json_get(&over->root, key) != NULL);
+}
+
+/* Fills in what depends on other options and refuses what does not go together. */
+static void
+settle(SlOptions *options, Jsonb *given, Jsonb *over)
+{
+	bool scaled = options->loss == SL_LOSS_MAPE || options->loss == SL_LOSS_WEIBULL;
+
+	if (!given_option(given, over, "learning_rate"))
+		options->learning_rate = sl_optim_default_rate(options->optimizer);
+	if (given_option(given, over, "quantiles") && !given_option(given, over, "loss"))
+		options->loss = SL_LOSS_QUANTILE;
+	if (given_option(given, over, "quantiles") && options->loss != SL_LOSS_QUANTILE &&
+		options->loss != SL_LOSS_WEIBULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"quantiles\" needs the loss quantile or weibull"),
+						errdetail("The loss is %s.", sl_loss_name(options->loss))));
+	if (!given_option(given, over, "target_transform"))
+		options->target_transform =
+			options->standardize && !scaled ? SL_TARGET_STANDARDIZE : SL_TARGET_NONE;
+	if (scaled && options->target_transform != SL_TARGET_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("loss \"%s\" needs target_transform none", sl_loss_name(options->loss)),
+				 errdetail("It is defined on the target's own scale.")));
+	if (options->loss == SL_LOSS_BCE || options->loss == SL_LOSS_CROSS_ENTROPY)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("loss \"%s\" does not fit the task regression",
+							   sl_loss_name(options->loss)),
+						errhint("Use mae, mse, huber, log_cosh, mape, weibull or quantile.")));
+}
+
+void
+sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over)
+{
+	memset(options, 0, sizeof(*options));
+	for (int i = 0; i < OPTION_COUNT; i++)
+	{
+		const Option *option = &option_table[i];
+		Jsonb *fallback = sl_json_parse(psprintf("{\"v\": %s}", option->fallback));
+		JsonbValue *value = sl_json_get(&fallback->root, "v");
+
+		if (value != NULL)
+			read_option(options, option, value);
+	}
+	options->columns = NULL;
+	if (given != NULL)
+		read_all(options, given);
+	if (over != NULL)
+		read_all(options, over);
+	settle(options, given, over);
+}
+
+char *
+sl_options_text(const SlOptions *options)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	for (int i = 0; i < OPTION_COUNT; i++)
+	{
+		const Option *option = &option_table[i];
+
+		switch (option->kind)
+		{
+			case OPT_INT:
+				sl_json_put_double(&out, option->key, *FIELD(const int, options, option));
+				break;
+			case OPT_INT64:
+				sl_json_put_double(&out, option->key, *FIELD(const int64, options, option));
+				break;
+			case OPT_REAL:
+				sl_json_put_double(&out, option->key, *FIELD(const double, options, option));
+				break;
+			case OPT_BOOL:
+				sl_json_put_bool(&out, option->key, *FIELD(const bool, options, option));
+				break;
+			case OPT_NAME:
+				sl_json_put_string(&out, option->key,
+								   option->name(*FIELD(const int, options, option)));
+				break;
+			case OPT_HIDDEN:
+				sl_json_put_key(&out, option->key);
+				for (int j = 0; j < options->layers; j++)
+					appendStringInfo(&out, "%s%d", j ? ", " : "[", options->hidden[j]);
+				appendStringInfoChar(&out, ']');
+				break;
+			case OPT_LEVELS:
+				if (options->loss != SL_LOSS_QUANTILE && options->loss != SL_LOSS_WEIBULL)
+					break;
+				sl_json_put_key(&out, option->key);
+				for (int j = 0; j < options->quantiles; j++)
+					appendStringInfo(&out, "%s%.15g", j ? ", " : "[", options->quantile[j]);
+				appendStringInfoChar(&out, ']');
+				break;
+			case OPT_COLUMNS:
+				sl_json_put_key(&out, option->key);
+				if (options->columns == NULL)
+					appendStringInfoString(&out, "{}");
+				else
+					JsonbToCString(&out, &options->columns->root, VARSIZE(options->columns));
+				break;
+			case OPT_SPLIT:
+				sl_json_put_key(&out, option->key);
+				appendStringInfoString(&out, sl_split_text(&options->split));
+				break;
+			case OPT_SEARCH:
+				break;
+		}
+	}
+	appendStringInfoChar(&out, '}');
+	return out.data;
+}
+
+/* ---- split ---- */
+
+static void
+read_split_field(SlSplit *split, const char *key, const JsonbValue *value)
+{
+	char *path = psprintf("split.%s", key);
+
+	if (strcmp(key, "by") == 0)
+	{
+		char *name;
+
+		if (value->type != jbvString)
+			wrong_type(path, "a string", value);
+		name = sl_json_cstring(value);
+		for (int i = 0; sl_split_name(i) != NULL; i++)
+			if (strcmp(sl_split_name(i), name) == 0)
+			{
+				split->by = (SlSplitBy) i;
+				return;
+			}
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unrecognized value \"%s\" for option \"%s\"", name, path),
+						errhint("Valid values are: user_tail, user, time, column.")));
+	}
+	else if (strcmp(key, "validation") == 0)
+		split->validation = read_number(path, value, 0, 0.9, false);
+	else if (strcmp(key, "test") == 0)
+		split->test = read_number(path, value, 0, 0.9, false);
+	else if (strcmp(key, "tail") == 0)
+		split->tail = read_number(path, value, 0.01, 1, false);
+	else if (strcmp(key, "seed") == 0)
+		split->seed = (uint64) (int64) read_number(path, value, -9007199254740992.0,
+												   9007199254740992.0, true);
+	else if (strcmp(key, "column") == 0 || strcmp(key, "validation_from") == 0 ||
+			 strcmp(key, "test_from") == 0)
+	{
+		if (value->type != jbvString)
+			wrong_type(path, "a string", value);
+		if (key[0] == 'c')
+			split->column = sl_json_cstring(value);
+		else if (key[0] == 'v')
+			split->validation_from = sl_json_cstring(value);
+		else
+			split->test_from = sl_json_cstring(value);
+	}
+	else
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unrecognized option \"%s\"", path),
+						errhint("Valid keys of split are: by, validation, test, tail, seed, column, "
+								"validation_from, test_from.")));
+}
+
+void
+sl_split_read(SlSplit *split, JsonbContainer *object)
+{
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue value;
+
+	JsonbIteratorNext(&it, &value, true);
+	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY)
+	{
+		char *key = sl_json_cstring(&value);
+
+		JsonbIteratorNext(&it, &value, true);
+		if (value.type != jbvNull)
+			read_split_field(split, key, &value);
+	}
+	if (split->validation + split->test > 0.95)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("split.validation and split.test leave too few rows to train"),
+						errdetail("They add up to %g.", split->validation + split->test)));
+	if (split->by == SL_SPLIT_COLUMN && split->column == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a split by column needs split.column"),
+						errhint("Name a text column that says train, validation or test.")));
+}
+
+char *
+sl_split_text(const SlSplit *split)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	sl_json_put_string(&out, "by", sl_split_name(split->by));
+	sl_json_put_double(&out, "validation", split->validation);
+	sl_json_put_double(&out, "test", split->test);
+	sl_json_put_double(&out, "tail", split->tail);
+	sl_json_put_double(&out, "seed", (double) (int64) split->seed);
+	if (split->column)
+		sl_json_put_string(&out, "column", split->column);
+	if (split->validation_from)
+		sl_json_put_string(&out, "validation_from", split->validation_from);
+	if (split->test_from)
+		sl_json_put_string(&out, "test_from", split->test_from);
+	appendStringInfoChar(&out, '}');
+	return out.data;
+}
+
+/* ---- search ---- */
+
+#define SL_MAX_COMBINATIONS 1000
+
+/* Every combination in list extended by every element of values under key. */
+static List *
+extend_combinations(List *list, JsonbValue key, const JsonbValue *values)
+{
+	List *result = NIL;
+	ListCell *cell;
+
+	if (values->type != jbvBinary || !JsonContainerIsArray(values->val.binary.data))
+		wrong_type(psprintf("search.%s", sl_json_cstring(&key)), "an array", values);
+	foreach (cell, list)
+	{
+		JsonbIterator *it = JsonbIteratorInit(values->val.binary.data);
+		JsonbValue element;
+
+		JsonbIteratorNext(&it, &element, true);
+		while (JsonbIteratorNext(&it, &element, true) != WJB_END_ARRAY)
+		{
+			JsonbParseState *state = NULL;
+			JsonbValue *object;
+			Jsonb *one;
+
+			pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+			pushJsonbValue(&state, WJB_KEY, &key);
+			pushJsonbValue(&state, WJB_VALUE, &element);
+			object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+			one = JsonbValueToJsonb(object);
+			if (lfirst(cell) != NULL)
+				one = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(lfirst(cell)),
+														 JsonbPGetDatum(one)));
+			result = lappend(result, one);
+			if (list_length(result) > SL_MAX_COMBINATIONS)
+				ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+								errmsg("option \"search\" has more than %d combinations",
+									   SL_MAX_COMBINATIONS)));
+		}
+	}
+	return result;
+}
+
+List *
+sl_options_search(Jsonb *given)
+{
+	JsonbValue *search = given == NULL ? NULL : sl_json_get(&given->root, "search");
+	JsonbIterator *it;
+	JsonbValue key;
+	JsonbValue values;
+	List *list = list_make1(NULL);
+
+	if (search == NULL)
+		return NIL;
+	require_object("search", search);
+	it = JsonbIteratorInit(search->val.binary.data);
+	JsonbIteratorNext(&it, &key, true);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
+	{
+		const Option *option = find_option(sl_json_cstring(&key));
+
+		if (option->kind == OPT_SEARCH || option->kind == OPT_SPLIT || option->kind == OPT_COLUMNS ||
+			strcmp(option->key, "warm_start") == 0 || strcmp(option->key, "min_count") == 0 ||
+			strcmp(option->key, "standardize") == 0 || strcmp(option->key, "target_transform") == 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("option \"%s\" can't be searched over", option->key),
+							errdetail("All combinations share one preparation of the data.")));
+		JsonbIteratorNext(&it, &values, true);
+		list = extend_combinations(list, key, &values);
+	}
+	if (list == NIL || linitial(list) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("option \"search\" must not be empty"),
+						errhint("For example {\"search\": {\"dropout\": [0, 0.1, 0.2]}}.")));
+	return list;
+}
+
+/* options(): the table as rows, for people and for the documentation. */
+Datum
+sl_options_list(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < OPTION_COUNT; i++)
+	{
+		static const char *const kinds[] = {"integer", "integer", "number",	 "boolean", "name",
+											"integer or array", "array", "object", "object", "object"};
+		const Option *option = &option_table[i];
+		Datum values[5];
+		bool nulls[5] = {false};
+		char *valid = NULL;
+
+		if (option->kind == OPT_NAME)
+			valid = valid_names(option);
+		else if (option->max > option->min)
+			valid = psprintf("%.15g to %.15g", option->min, option->max);
+		values[0] = CStringGetTextDatum(option->key);
+		values[1] = CStringGetTextDatum(kinds[option->kind]);
+		values[2] = CStringGetTextDatum(option->fallback);
+		values[3] = valid ? CStringGetTextDatum(valid) : (Datum) 0;
+		nulls[3] = valid == NULL;
+		values[4] = CStringGetTextDatum(option->meaning);
+		tuplestore_putvalues(info->setResult, info->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,79 @@
+/*
+ * options.h: the options of train(), read from jsonb through one table that also
+ * validates, lists and documents them.
+ */
+#ifndef SL_OPTIONS_H
+#define SL_OPTIONS_H
+
+#include "utils/jsonb.h"
+
+#include "model/model.h"
+#include "nn/loss.h"
+#include "nn/optim.h"
+#include "train/split.h"
+#include "train/trainer.h"
+
+typedef enum SlTargetTransform
+{
+	SL_TARGET_NONE,
+	SL_TARGET_LOG1P,
+	SL_TARGET_STANDARDIZE
+} SlTargetTransform;
+
+extern const char *sl_target_transform_name(int kind);
+
+typedef struct SlOptions
+{
+	int architecture;
+	int layers;
+	int hidden[SL_MAX_LAYERS];
+	double dropout;
+	double recurrent_dropout;
+
+	int batch_size;
+	int sequence_length;
+	int epochs;
+	double time_limit; /* seconds, 0: none */
+	int patience;	   /* epochs, 0: no early stopping */
+	bool shuffle;
+
+	int loss;
+	int quantiles;
+	double quantile[SL_MAX_QUANTILES];
+	int optimizer;
+	double learning_rate;
+	int schedule;
+	int warmup; /* steps */
+	double clip_norm;
+	double weight_decay;
+
+	bool standardize;
+	int target_transform;
+	double upper_percentile;
+	int min_count;
+	Jsonb *columns; /* NULL: none given */
+	SlSplit split;
+
+	int64 seed;
+	int init;
+	bool warm_start;
+	bool verbose;
+} SlOptions;
+
+/*
+ * Reads given over the defaults; then over, the keys one combination of a search sets
+ * (or NULL).  Errors name the key and list the valid ones.
+ */
+extern void sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over);
+
+/* All options as a jsonb text, for the stored version. */
+extern char *sl_options_text(const SlOptions *options);
+
+/* The combinations of {"search": {...}} as a list of Jsonb *, NIL when there is none. */
+extern List *sl_options_search(Jsonb *given);
+
+/* Reads a split object, as in options and as stored. */
+extern void sl_split_read(SlSplit *split, JsonbContainer *object);
+extern char *sl_split_text(const SlSplit *split);
+
+#endif

@@ -1,0 +1,306 @@
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "train/prepare.h"
+
+static void *
+huge(Size count, Size width)
+{
+	return MemoryContextAllocExtended(CurrentMemoryContext, Max(count, 1) * width,
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	float x = *(const float *) a;
+	float y = *(const float *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Quantile q of n sorted values, interpolated like percentile_cont. */
+static double
+sorted_quantile(const float *value, int n, double q)
+{
+	double at = q * (n - 1);
+	int low = (int) floor(at);
+	int high = Min(low + 1, n - 1);
+
+	return value[low] + (at - low) * ((double) value[high] - value[low]);
+}
+
+/* ---- weights and target ---- */
+
+/* Rows that train: known target, training part, not above the percentile. */
+static void
+set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
+{
+	float *train = huge(rows->rows, sizeof(float));
+	float *validation = huge(rows->rows, sizeof(float));
+	float *sorted = huge(rows->rows, sizeof(float));
+	float limit = INFINITY;
+	int n = 0;
+
+	for (int i = 0; i < rows->rows; i++)
+	{
+		if (isnan(rows->y[i]))
+			continue;
+		p->part_rows[rows->part[i]]++;
+		if (rows->part[i] == SL_TRAIN)
+			sorted[n++] = rows->y[i];
+		else if (rows->part[i] == SL_VALIDATION)
+			validation[i] = 1;
+	}
+	if (n == 0)
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("no row is left to train on"),
+						errdetail("%d rows were read; none with a known target is in the "
+								  "training part.",
+								  rows->rows)));
+	if (upper_percentile < 100)
+	{
+		qsort(sorted, n, sizeof(float), by_value);
+		limit = (float) sorted_quantile(sorted, n, upper_percentile / 100);
+	}
+	for (int i = 0; i < rows->rows; i++)
+		train[i] = rows->part[i] == SL_TRAIN && rows->y[i] <= limit;
+	pfree(sorted);
+	p->set.train_weight = train;
+	p->set.validation_weight = validation;
+}
+
+/* Mean and deviation of f(y) over training rows. */
+static void
+fit_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
+{
+	SlTarget *target = &p->set.target;
+	bool scaled = options->loss == SL_LOSS_MAPE || options->loss == SL_LOSS_WEIBULL;
+	double mean = 0;
+	double m2 = 0;
+	int64 n = 0;
+
+	*target = (SlTarget){options->target_transform == SL_TARGET_LOG1P, scaled, 0, 1};
+	for (int i = 0; i < rows->rows; i++)
+	{
+		double y = rows->y[i];
+		double step;
+
+		if (!isnan(y) && y < 0 && (target->log1p || scaled))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("target holds values below 0"), errdetail("One is %g.", y),
+							errhint("target_transform log1p and the losses mape and weibull take "
+									"only values from 0 up.")));
+		if (!(p->set.train_weight[i] > 0))
+			continue;
+		y = sl_target_forward(&(SlTarget){target->log1p, scaled, 0, 1}, y);
+		step = y - mean;
+		mean += step / ++n;
+		m2 += step * (y - mean);
+	}
+	if (options->target_transform != SL_TARGET_NONE)
+	{
+		target->mean = mean;
+		target->scale = m2 / n > 1e-24 * mean * mean && m2 > 0 ? sqrt(m2 / n) : 1;
+	}
+	else if (scaled)
+		target->scale = mean; /* both losses only see y in units of its mean */
+}
+
+static void
+scale_target(SlPrepared *p, SlRows *rows)
+{
+	float *sorted = huge(rows->rows, sizeof(float));
+	int n = 0;
+
+	for (int i = 0; i < rows->rows; i++)
+	{
+		rows->y[i] = isnan(rows->y[i]) ? 0 : (float) sl_target_forward(&p->set.target, rows->y[i]);
+		if (p->set.train_weight[i] > 0)
+			sorted[n++] = rows->y[i];
+	}
+	qsort(sorted, n, sizeof(float), by_value);
+	p->start_value = sorted_quantile(sorted, n, 0.5);
+	pfree(sorted);
+	p->set.y = rows->y;
+}
+
+/* Mean and median of the raw target over training rows, by key and over all. */
+static void
+fit_baselines(SlPrepared *p, const SlRows *rows)
+{
+	float *value = huge(rows->rows, sizeof(float));
+	float *all = huge(rows->rows, sizeof(float));
+	double all_sum = 0;
+	int all_count = 0;
+
+	p->keys = huge(rows->sequences, sizeof(char *));
+	p->key_rows = huge(rows->sequences, sizeof(int64));
+	p->key_mean = huge(rows->sequences, sizeof(double));
+	p->key_median = huge(rows->sequences, sizeof(double));
+	for (int s = 0; s < rows->sequences; s++)
+	{
+		int k = p->keys_with_rows;
+		double sum = 0;
+		int n = 0;
+
+		for (int i = rows->start[s]; i < rows->start[s + 1]; i++)
+			if (rows->part[i] == SL_TRAIN && !isnan(rows->y[i]) && !rows->censored[i])
+			{
+				value[n++] = all[all_count++] = rows->y[i];
+				sum += rows->y[i];
+			}
+		if (n == 0)
+			continue;
+		qsort(value, n, sizeof(float), by_value);
+		p->keys[k] = unconstify(char *, sl_vocabulary_text(rows->keys, s + 1));
+		p->key_rows[k] = n;
+		p->key_mean[k] = sum / n;
+		p->key_median[k] = sorted_quantile(value, n, 0.5);
+		p->keys_with_rows++;
+		all_sum += sum;
+	}
+	if (all_count > 0)
+	{
+		qsort(all, all_count, sizeof(float), by_value);
+		p->all_rows = all_count;
+		p->all_mean = all_sum / all_count;
+		p->all_median = sorted_quantile(all, all_count, 0.5);
+	}
+	pfree(value);
+	pfree(all);
+}
+
+/* ---- inputs ---- */
+
+static void
+fit_inputs(SlInputs *inputs, SlRows *rows, int min_count)
+{
+	bool *use = huge(rows->rows, sizeof(bool));
+
+	for (int i = 0; i < rows->rows; i++)
+		use[i] = rows->part[i] == SL_TRAIN;
+	for (int c = 0; c < inputs->count; c++)
+	{
+		SlInput *input = &inputs->input[c];
+
+		CHECK_FOR_INTERRUPTS();
+		if (sl_input_has_vocabulary(input))
+			sl_input_fit_text(input, rows->column[c], use, rows->rows, min_count);
+		else
+		{
+			sl_input_fit_number(input, rows->column[c], use, rows->rows);
+			if (input->prep == SL_PREP_STANDARDIZE || input->prep == SL_PREP_MIN_MAX)
+				input->mean += isnan(rows->base[c]) ? 0 : rows->base[c];
+		}
+	}
+	pfree(use);
+}
+
+/* Columns become features; their memory is given back. */
+static void
+make_features(SlPrepared *p, SlRows *rows)
+{
+	SlInputs *inputs = p->inputs;
+	SlCellValue *cell = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
+	int32 row_code[SL_MAX_EMBEDDINGS];
+	float *x = huge((Size) rows->rows * inputs->width, sizeof(float));
+	int32 **code = palloc0(sizeof(int32 *) * SL_MAX_EMBEDDINGS);
+
+	for (int e = 0; e < inputs->embeddings; e++)
+		code[e] = huge(rows->rows, sizeof(int32));
+	for (int i = 0; i < rows->rows; i++)
+	{
+		if ((i & 0xffff) == 0)
+			CHECK_FOR_INTERRUPTS();
+		for (int c = 0; c < inputs->count; c++)
+			if (sl_input_has_vocabulary(&inputs->input[c]))
+				cell[c].code = ((int32 *) rows->column[c])[i];
+			else
+				cell[c].number = ((float *) rows->column[c])[i] +
+								 (isnan(rows->base[c]) ? 0 : rows->base[c]);
+		sl_inputs_apply(inputs, cell, x + (Size) i * inputs->width, row_code);
+		for (int e = 0; e < inputs->embeddings; e++)
+			code[e][i] = row_code[e];
+	}
+	for (int c = 0; c < inputs->count; c++)
+		pfree(rows->column[c]);
+	p->set.x = x;
+	p->set.code = (const int32_t *const *) code;
+	p->set.inputs = inputs->width;
+}
+
+/* The kept inputs must be the base version's, in its order. */
+static SlInputs *
+base_inputs(const SlModel *base, const SlTrainCall *call)
+{
+	bool same = base->inputs->count == call->count;
+
+	for (int i = 0; same && i < call->count; i++)
+		same = strcmp(base->inputs->input[i].name, call->names[i]) == 0 &&
+			   base->inputs->input[i].role == call->roles[i];
+	if (!same)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("warm_start needs the input columns of version %d", base->version),
+						errhint("Name the same columns in the same roles and order.")));
+	return base->inputs;
+}
+
+SlPrepared *
+sl_prepare(const SlTrainCall *call, const SlOptions *options, const SlModel *base, Size limit)
+{
+	SlPrepared *p = palloc0(sizeof(SlPrepared));
+	SlRequest request = {.source = call->source,
+						 .partition_by = call->partition_by,
+						 .order_by = call->order_by,
+						 .target = call->target,
+						 .censored = call->censored,
+						 .split = &p->split,
+						 .count = call->count,
+						 .names = call->names};
+	SlCursor *cursor;
+	SlRows *rows;
+
+	p->split = options->split;
+	if (p->split.by == SL_SPLIT_TIME && p->split.test_from == NULL)
+		sl_split_find_cuts(&p->split, call->source, call->order_by);
+	cursor = sl_cursor_open(&request, false);
+	p->inputs = base ? base_inputs(base, call)
+					 : sl_inputs_choose(call->count, call->names, call->roles,
+										cursor->reader + SL_COLUMNS, options->columns,
+										options->standardize);
+	rows = sl_rows_read(cursor, p->inputs, &p->split, base == NULL, limit);
+	sl_cursor_close(cursor);
+
+	set_weights(p, rows, options->upper_percentile);
+	if (base == NULL)
+	{
+		fit_inputs(p->inputs, rows, options->min_count);
+		sl_inputs_lay_out(p->inputs);
+		fit_target(p, rows, options);
+	}
+	else
+		p->set.target = base->scale;
+	fit_baselines(p, rows);
+	p->bytes = (Size) rows->rows * (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 5) +
+									2 * sizeof(uint8));
+	if (p->bytes > limit)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("the features of %d rows need %zu MB, more than "
+							   "sessionlen.memory_limit",
+							   rows->rows, p->bytes >> 20),
+						errhint("Raise sessionlen.memory_limit, or use fewer or smaller columns "
+								"(one_hot is wide).")));
+	make_features(p, rows);
+	scale_target(p, rows);
+	p->set.rows = rows->rows;
+	p->set.sequences = rows->sequences;
+	p->set.start = rows->start;
+	p->set.time_order = rows->time_order;
+	p->set.censored = call->censored ? rows->censored : NULL;
+	return p;
+}

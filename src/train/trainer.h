@@ -1,0 +1,110 @@
+/*
+ * trainer.h: the training loop over arrays.  Plain C11: the glue reads rows, estimates
+ * memory, reports progress and stores the result.
+ */
+#ifndef SL_TRAINER_H
+#define SL_TRAINER_H
+
+#include "model/model.h"
+#include "nn/loss.h"
+#include "nn/optim.h"
+#include "train/target.h"
+
+#define SL_MAX_STEPS 4096 /* of sequence_length */
+
+/* Rows of a sequence lie together, in order: sequence s has rows start[s] .. start[s+1]-1. */
+typedef struct SlTrainSet
+{
+	int rows;
+	int sequences;
+	const int *start; /* [sequences + 1] */
+	int inputs;
+	const float *x;				   /* [rows x inputs] */
+	const int32_t *const *code;	   /* [embeddings][rows] */
+	const float *y;				   /* [rows], transformed */
+	const float *train_weight;	   /* [rows], 0: not trained on (its row still moves the state) */
+	const float *validation_weight; /* [rows] */
+	const uint8_t *censored;	   /* [rows] or NULL */
+	const int *time_order;		   /* [rows], rows by order key over all sequences */
+	SlTarget target;
+} SlTrainSet;
+
+typedef struct SlTrainPlan
+{
+	int batch_size;
+	int sequence_length;
+	int epochs;
+	double time_limit;
+	int patience;
+	bool shuffle;
+	uint64_t seed;
+	SlLoss loss;
+	SlOptimKind optimizer;
+	float learning_rate;
+	SlScheduleKind schedule;
+	int warmup;
+	float clip_norm;
+	float weight_decay;
+} SlTrainPlan;
+
+typedef struct SlEpoch
+{
+	int epoch; /* from 1 */
+	double training_loss;
+	double validation_loss; /* NaN without validation rows */
+	double validation_mae;	/* in the target's own units; NaN likewise */
+	double learning_rate;
+	double gradient_norm; /* mean over the epoch's steps, before clipping */
+	int64_t rows;		  /* training rows seen */
+	double seconds;
+} SlEpoch;
+
+/* How far a run is, for progress lines. */
+typedef struct SlProgress
+{
+	int epoch;
+	int epochs;
+	int64_t step;	/* of the epoch */
+	int64_t steps;	/* in an epoch */
+	int64_t rows;	/* trained in the run so far */
+	double loss;	/* mean of the epoch so far */
+	double seconds; /* of the run */
+} SlProgress;
+
+/* What the caller provides; any may be NULL. */
+typedef struct SlTrainHooks
+{
+	void *arg;
+	bool (*should_stop)(void *arg);
+	void (*step)(void *arg, const SlProgress *progress);
+	void (*epoch)(void *arg, const SlEpoch *epoch);
+	double (*now)(void *arg); /* seconds, monotonic; required */
+} SlTrainHooks;
+
+/* All that training changes: saved with the version, loaded by a warm start. */
+typedef struct SlTrainState
+{
+	float *value;	/* [params.total] */
+	float *moments; /* [moments * params.total] */
+	int64_t step;	/* optimiser steps done */
+	double mu_product;
+} SlTrainState;
+
+typedef struct SlTrainResult
+{
+	int epochs; /* run */
+	SlEpoch best; /* the epoch whose weights are kept */
+	int64_t rows; /* training rows seen in all */
+	double seconds;
+	bool out_of_time;
+} SlTrainResult;
+
+/* Bytes of work memory sl_train() needs; SIZE_MAX if the sizes overflow. */
+extern size_t sl_train_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan);
+
+/* Trains state in place.  work must have sl_train_memory() bytes. */
+extern SlStatus sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
+						 const SlTrainHooks *hooks, SlTrainState *state, SlArena *work,
+						 SlTrainResult *result);
+
+#endif

@@ -1,0 +1,139 @@
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "train/value.h"
+
+static SlValueKind
+kind_of_type(Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return SL_VALUE_INT2;
+		case INT4OID:
+			return SL_VALUE_INT4;
+		case INT8OID:
+			return SL_VALUE_INT8;
+		case FLOAT4OID:
+			return SL_VALUE_FLOAT4;
+		case FLOAT8OID:
+			return SL_VALUE_FLOAT8;
+		case NUMERICOID:
+			return SL_VALUE_NUMERIC;
+		case BOOLOID:
+			return SL_VALUE_BOOL;
+		case DATEOID:
+			return SL_VALUE_DATE;
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return SL_VALUE_TIMESTAMP;
+		case TIMEOID:
+			return SL_VALUE_TIME;
+		case INTERVALOID:
+			return SL_VALUE_INTERVAL;
+		default:
+			return SL_VALUE_TEXT;
+	}
+}
+
+void
+sl_value_reader(SlValueReader *reader, Oid type)
+{
+	Oid out;
+	bool is_varlena;
+
+	reader->type = type;
+	reader->kind = kind_of_type(getBaseType(type));
+	getTypeOutputInfo(type, &out, &is_varlena);
+	fmgr_info(out, &reader->out);
+}
+
+bool
+sl_value_is_number(const SlValueReader *reader)
+{
+	return reader->kind != SL_VALUE_TEXT;
+}
+
+double
+sl_value_number(const SlValueReader *reader, Datum value, const char *column)
+{
+	double number = 0;
+
+	switch (reader->kind)
+	{
+		case SL_VALUE_INT2:
+			return DatumGetInt16(value);
+		case SL_VALUE_INT4:
+			return DatumGetInt32(value);
+		case SL_VALUE_INT8:
+			return (double) DatumGetInt64(value);
+		case SL_VALUE_FLOAT4:
+			number = DatumGetFloat4(value);
+			break;
+		case SL_VALUE_FLOAT8:
+			number = DatumGetFloat8(value);
+			break;
+		case SL_VALUE_NUMERIC:
+			number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
+			break;
+		case SL_VALUE_BOOL:
+			return DatumGetBool(value) ? 1 : 0;
+		case SL_VALUE_DATE:
+			number = DATE_NOT_FINITE(DatumGetDateADT(value))
+						 ? INFINITY
+						 : (double) DatumGetDateADT(value) * SECS_PER_DAY;
+			break;
+		case SL_VALUE_TIMESTAMP:
+			number = TIMESTAMP_NOT_FINITE(DatumGetTimestamp(value))
+						 ? INFINITY
+						 : (double) DatumGetTimestamp(value) / USECS_PER_SEC;
+			break;
+		case SL_VALUE_TIME:
+			return (double) DatumGetTimeADT(value) / USECS_PER_SEC;
+		case SL_VALUE_INTERVAL:
+		{
+			const Interval *span = DatumGetIntervalP(value);
+
+			number = (double) span->time / USECS_PER_SEC +
+					 ((double) span->month * DAYS_PER_MONTH + span->day) * SECS_PER_DAY;
+			break;
+		}
+		case SL_VALUE_TEXT:
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" must be of a numeric, boolean or time type",
+								   column),
+							errdetail("It is of type %s.", format_type_be(reader->type))));
+	}
+	if (!isfinite(number))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("column \"%s\" holds NaN or infinity", column),
+						errhint("Filter such rows out in the source, or turn them into NULL.")));
+	return number;
+}
+
+char *
+sl_value_text(SlValueReader *reader, Datum value, bool fold)
+{
+	char *text = OutputFunctionCall(&reader->out, value);
+	char *begin = text;
+	char *end;
+
+	if (!fold)
+		return text;
+	while (isspace((unsigned char) *begin))
+		begin++;
+	end = begin + strlen(begin);
+	while (end > begin && isspace((unsigned char) end[-1]))
+		end--;
+	return str_tolower(begin, end - begin, DEFAULT_COLLATION_OID);
+}
