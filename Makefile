@@ -41,7 +41,7 @@ REGRESS_OPTS = --inputdir=test
 PG_CONFIG ?= pg_config
 # The server's headers are not free of warnings under our flags, so they come in
 # as system headers; BLAS is loaded at run time and not linked.
-PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server)
+PG_CPPFLAGS = -Isrc -DSL_VERSION=\"$(EXTVERSION)\" -isystem $(shell $(PG_CONFIG) --includedir-server)
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-declaration-after-statement -Wno-unused-parameter
 SHLIB_LINK = -ldl -lm
 EXTRA_CLEAN = build test/results

@@ -53,6 +53,6 @@ sl_build_info(PG_FUNCTION_ARGS)
 		values[2] = CStringGetTextDatum(sl_blas_kernel());
 		values[3] = Int32GetDatum(sl_blas_threads());
 	}
-	values[4] = CStringGetTextDatum(sl_kernel_instructions());
+	values[4] = CStringGetTextDatum(sl_kernel_name());
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -5,6 +5,7 @@
 #ifndef SL_OPTIONS_H
 #define SL_OPTIONS_H
 
+#include "nodes/pg_list.h"
 #include "utils/jsonb.h"
 
 #include "model/model.h"
