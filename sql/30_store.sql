@@ -130,10 +130,6 @@ CREATE TABLE sessionlen.training_log (
 );
 COMMENT ON TABLE sessionlen.training_log IS 'one row per epoch: losses in units of the transformed target, MAE in the target''s own';
 
--- Models are data: pg_dump carries them.
-SELECT pg_catalog.pg_extension_config_dump('sessionlen.' || t, '')
-  FROM unnest('{models,model_grants,model_versions,weights,checkpoints,vocabularies,baselines,training_log}'::text[]) t;
-
 -- The owner of a model whoever asks: the policies below can't read models themselves
 -- without calling each other in circles.
 CREATE FUNCTION sessionlen.model_owner(model text) RETURNS oid
@@ -159,6 +155,8 @@ DECLARE
 BEGIN
 	FOREACH t IN ARRAY '{models,model_grants,model_versions,weights,checkpoints,vocabularies,baselines,training_log}'::text[]
 	LOOP
+		-- models are data: pg_dump carries them
+		PERFORM pg_catalog.pg_extension_config_dump(format('sessionlen.%I', t), '');
 		EXECUTE format('ALTER TABLE sessionlen.%I ENABLE ROW LEVEL SECURITY', t);
 		EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON sessionlen.%I TO PUBLIC', t);
 		IF t <> 'models' THEN

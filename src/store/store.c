@@ -308,7 +308,8 @@ sl_store_baselines(const char *model, int version, int count, char **keys, const
 		args[a + 2] = PointerGetDatum(
 			construct_array(element[a], count, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	sl_query("INSERT INTO sessionlen.baselines (model, version, key, row_count, mean, median) "
-			 "SELECT $1, $2, u.* FROM pg_catalog.unnest($3, $4, $5, $6) AS u",
+			 "SELECT $1, $2, u.* FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
+			 "pg_catalog.unnest($5), pg_catalog.unnest($6)) AS u",
 			 6, types, args, NULL);
 }
 

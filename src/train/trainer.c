@@ -97,7 +97,10 @@ shard_lanes(int lanes)
 
 /* ---- memory ---- */
 
-/* Activation bytes of the largest shard there can be: every lane with a full chunk. */
+/*
+ * Activation bytes no shard exceeds: every lane with a full chunk.  The last step is said
+ * to be one sequence short, since layers keep more for sequences of unequal length.
+ */
 static size_t
 activation_bytes(const SlNet *net, int lanes, int steps)
 {
@@ -119,6 +122,7 @@ activation_bytes(const SlNet *net, int lanes, int steps)
 		size[t] = lanes;
 		offset[t + 1] = offset[t] + lanes;
 	}
+	size[steps - 1] -= lanes > 1 ? 1 : 0;
 	net->spec.arch->forward(net, &tape, &batch);
 	return arena.used;
 }
