@@ -34,6 +34,7 @@ CREATE TABLE sessionlen.model_versions (
 	target text NOT NULL,
 	partition_by text NOT NULL,
 	order_by text NOT NULL,
+	censored text,
 	task text NOT NULL,
 	options jsonb NOT NULL,
 	inputs jsonb NOT NULL,

@@ -100,7 +100,7 @@ load_row(SlModel *m)
 	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
 
 	sl_query("SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
-			 "blas FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
+			 "blas, censored FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
 			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
 	if (SPI_processed != 1)
 		sl_damaged("its version is gone");
@@ -114,6 +114,7 @@ load_row(SlModel *m)
 	m->split = m->options.split;
 	sl_split_read(&m->split, &object_column(8)->root);
 	m->blas = TextDatumGetCString(column(9));
+	m->censored = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 10);
 }
 
 /* Elements of a one-dimensional array without NULLs. */

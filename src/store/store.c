@@ -84,7 +84,7 @@ void
 sl_store_version(const SlVersionRow *row)
 {
 	Oid types[] = {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID,
-				   JSONBOID, JSONBOID, JSONBOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID};
+				   JSONBOID, JSONBOID, JSONBOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID};
 	Datum args[] = {
 		CStringGetTextDatum(row->model),
 		Int32GetDatum(row->version),
@@ -102,13 +102,17 @@ sl_store_version(const SlVersionRow *row)
 		Int64GetDatum(row->part_rows[SL_TEST]),
 		Int64GetDatum(row->sequences),
 		CStringGetTextDatum(sl_store_blas()),
+		row->censored ? CStringGetTextDatum(row->censored) : (Datum) 0,
 	};
+	char nulls[] = "                 ";
+
+	nulls[16] = row->censored ? ' ' : 'n';
 
 	sl_query("INSERT INTO sessionlen.model_versions (model, version, source, target, partition_by, "
 			 "order_by, task, options, inputs, target_scale, split, training_rows, "
-			 "validation_rows, test_rows, sequences, blas) VALUES ($1, $2, $3, $4, $5, $6, $7, "
-			 "$8, $9, $10, $11, $12, $13, $14, $15, $16)",
-			 lengthof(types), types, args, NULL);
+			 "validation_rows, test_rows, sequences, blas, censored) VALUES ($1, $2, $3, $4, $5, "
+			 "$6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+			 lengthof(types), types, args, nulls);
 }
 
 /* NaN is stored as NULL. */

@@ -21,6 +21,7 @@ typedef struct SlModel
 	char *target;
 	char *partition_by;
 	char *order_by;
+	char *censored; /* NULL: none */
 	char *blas;
 	SlOptions options;
 	SlSplit split;
@@ -51,6 +52,7 @@ typedef struct SlVersionRow
 	const char *target;
 	const char *partition_by;
 	const char *order_by;
+	const char *censored; /* or NULL */
 	const char *task;
 	const SlOptions *options;
 	const SlInputs *inputs;

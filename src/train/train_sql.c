@@ -339,6 +339,7 @@ store_version(const Run *run)
 						.target = call->target,
 						.partition_by = call->partition_by,
 						.order_by = call->order_by,
+						.censored = call->censored,
 						.task = call->task,
 						.options = run->options,
 						.inputs = run->prepared->inputs,

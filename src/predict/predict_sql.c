@@ -1,0 +1,250 @@
+/*
+ * predict_sql.c: predict(), a window function that carries the recurrent state down the
+ * partition, and predict_sequence(), the same for an array of rows.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+#include "windowapi.h"
+
+#include "predict/runner.h"
+#include "predict/served.h"
+
+PG_FUNCTION_INFO_V1(sl_predict_row);
+PG_FUNCTION_INFO_V1(sl_predict_sequence);
+
+/* What one call site keeps for a statement. */
+typedef struct Site
+{
+	MemoryContext context;
+	char *name;
+	const SlModel *model;
+	SlRunner *runner;
+	/* how the rows given map to inputs */
+	Oid row_type;
+	int32 row_typmod;
+	TupleDesc desc;
+	int *attribute; /* per input, from 1 */
+	SlValueReader *reader;
+	/* one row of network inputs */
+	SlCellValue *cell;
+	float *x;
+	int32 row_code[SL_MAX_EMBEDDINGS];
+	int32 *code[SL_MAX_EMBEDDINGS];
+	float *out;
+} Site;
+
+static void
+open_site(Site *site, text *model)
+{
+	char *name = text_to_cstring(model);
+	MemoryContext old;
+
+	if (site->name != NULL && strcmp(site->name, name) == 0)
+	{
+		pfree(name);
+		return;
+	}
+	site->model = sl_served_get(name, site->context);
+	old = MemoryContextSwitchTo(site->context);
+	site->name = pstrdup(name);
+	site->runner = sl_runner_create(site->model);
+	site->row_type = InvalidOid;
+	site->attribute = palloc0(sizeof(int) * Max(site->model->inputs->count, 1));
+	site->reader = palloc0(sizeof(SlValueReader) * Max(site->model->inputs->count, 1));
+	site->cell = palloc0(sizeof(SlCellValue) * Max(site->model->inputs->count, 1));
+	site->x = palloc0(sizeof(float) * Max(site->model->inputs->width, 1));
+	for (int e = 0; e < SL_MAX_EMBEDDINGS; e++)
+		site->code[e] = &site->row_code[e];
+	site->out = palloc(sizeof(float) * site->model->net.spec.outputs);
+	MemoryContextSwitchTo(old);
+}
+
+static Site *
+get_site(FunctionCallInfo fcinfo, text *model)
+{
+	Site *site = fcinfo->flinfo->fn_extra;
+
+	if (site == NULL)
+	{
+		/* its own context, so that a changed model name lets go of the old one */
+		MemoryContext context = AllocSetContextCreate(
+			fcinfo->flinfo->fn_mcxt, "sessionlen predict", ALLOCSET_SMALL_SIZES);
+
+		site = MemoryContextAllocZero(context, sizeof(Site));
+		site->context = context;
+		fcinfo->flinfo->fn_extra = site;
+	}
+	open_site(site, model);
+	return site;
+}
+
+/* Finds the model's input columns in rows of this type. */
+static void
+map_row_type(Site *site, HeapTupleHeader row)
+{
+	const SlInputs *inputs = site->model->inputs;
+	Oid type = HeapTupleHeaderGetTypeId(row);
+	int32 typmod = HeapTupleHeaderGetTypMod(row);
+	MemoryContext old;
+
+	if (type == site->row_type && typmod == site->row_typmod)
+		return;
+	old = MemoryContextSwitchTo(site->context);
+	site->desc = lookup_rowtype_tupdesc_copy(type, typmod);
+	for (int i = 0; i < inputs->count; i++)
+	{
+		site->attribute[i] = 0;
+		for (int a = 0; a < site->desc->natts; a++)
+		{
+			Form_pg_attribute attribute = TupleDescAttr(site->desc, a);
+
+			if (!attribute->attisdropped &&
+				strcmp(NameStr(attribute->attname), inputs->input[i].name) == 0)
+			{
+				site->attribute[i] = a + 1;
+				sl_value_reader(&site->reader[i], attribute->atttypid);
+			}
+		}
+		if (site->attribute[i] == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("the row has no column \"%s\"", inputs->input[i].name),
+					 errdetail("Model \"%s\" was trained with it.", site->model->model),
+					 errhint("Pass the whole row, as in predict('%s', s) for FROM ... AS s.",
+							 site->model->model)));
+	}
+	MemoryContextSwitchTo(old);
+	site->row_type = type;
+	site->row_typmod = typmod;
+}
+
+/*
+ * The row's cells.  Observed inputs take what the row before had, kept in earlier[], and
+ * leave this row's values there.
+ */
+static void
+read_row(Site *site, HeapTupleHeader row, SlCellValue *earlier, bool fresh)
+{
+	const SlInputs *inputs = site->model->inputs;
+	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
+
+	map_row_type(site, row);
+	ItemPointerSetInvalid(&tuple.t_self);
+	for (int i = 0; i < inputs->count; i++)
+	{
+		const SlInput *input = &inputs->input[i];
+		bool isnull;
+		Datum value = heap_getattr(&tuple, site->attribute[i], site->desc, &isnull);
+		SlCellValue cell = sl_input_cell(input, &site->reader[i], value, isnull);
+
+		if (input->role == SL_ROLE_OBSERVED)
+		{
+			site->cell[i] = fresh ? sl_input_missing(input) : earlier[i];
+			earlier[i] = cell;
+		}
+		else
+			site->cell[i] = cell;
+	}
+	sl_inputs_apply(inputs, site->cell, site->x, site->row_code);
+}
+
+/* In partition-local memory: running, then earlier cells, then the state. */
+typedef struct Carried
+{
+	bool running;
+} Carried;
+
+#define CARRIED_CELLS(c) ((SlCellValue *) ((char *) (c) + MAXALIGN(sizeof(Carried))))
+
+Datum
+sl_predict_row(PG_FUNCTION_ARGS)
+{
+	WindowObject window = PG_WINDOW_OBJECT();
+	bool isnull;
+	Datum model = WinGetFuncArgCurrent(window, 0, &isnull);
+	Datum row;
+	Site *site;
+	int inputs;
+	Carried *carried;
+	SlCellValue *earlier;
+	float *state;
+
+	if (isnull)
+		PG_RETURN_NULL();
+	site = get_site(fcinfo, DatumGetTextPP(model));
+	inputs = site->model->inputs->count;
+	carried = WinGetPartitionLocalMemory(window, MAXALIGN(sizeof(Carried)) +
+													 sizeof(SlCellValue) * inputs +
+													 sizeof(float) * site->model->net.state);
+	earlier = CARRIED_CELLS(carried);
+	state = (float *) (earlier + inputs);
+	row = WinGetFuncArgCurrent(window, 1, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	read_row(site, DatumGetHeapTupleHeader(row), earlier, !carried->running);
+	sl_runner_rows(site->runner, 1, site->x, site->code, state, !carried->running, site->out);
+	carried->running = true;
+	PG_RETURN_FLOAT8(sl_runner_predict(site->model, site->out, NULL));
+}
+
+/* Rows of the array into x and code; NULL rows are an error. */
+static void
+read_rows(Site *site, Datum *row, bool *isnull, int rows, float *x, int32 **code)
+{
+	const SlInputs *inputs = site->model->inputs;
+	SlCellValue *earlier = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
+
+	for (int i = 0; i < rows; i++)
+	{
+		if (isnull[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("rows must not hold NULL")));
+		read_row(site, DatumGetHeapTupleHeader(row[i]), earlier, i == 0);
+		memcpy(x + (Size) i * inputs->width, site->x, sizeof(float) * inputs->width);
+		for (int e = 0; e < inputs->embeddings; e++)
+			code[e][i] = site->row_code[e];
+	}
+}
+
+Datum
+sl_predict_sequence(PG_FUNCTION_ARGS)
+{
+	Site *site = get_site(fcinfo, PG_GETARG_TEXT_PP(0));
+	const SlModel *m = site->model;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(1);
+	int32 *code[SL_MAX_EMBEDDINGS];
+	Datum *row;
+	bool *isnull;
+	int rows;
+	float *x;
+	float *out;
+	float *state;
+
+	if (!type_is_rowtype(ARR_ELEMTYPE(array)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("rows must be an array of rows"),
+				 errdetail("It is an array of %s.", format_type_be(ARR_ELEMTYPE(array))),
+				 errhint("For example array_agg(s ORDER BY ...) for FROM ... AS s.")));
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &row, &isnull, &rows);
+	if (rows == 0)
+		PG_RETURN_NULL();
+	x = palloc_extended(sizeof(float) * (Size) rows * Max(m->inputs->width, 1), MCXT_ALLOC_HUGE);
+	for (int e = 0; e < m->inputs->embeddings; e++)
+		code[e] = palloc(sizeof(int32) * rows);
+	out = palloc_extended(sizeof(float) * (Size) rows * m->net.spec.outputs, MCXT_ALLOC_HUGE);
+	state = palloc0(sizeof(float) * Max(m->net.state, 1));
+	read_rows(site, row, isnull, rows, x, code);
+	sl_runner_rows(site->runner, rows, x, code, state, true, out);
+	PG_RETURN_FLOAT8(
+		sl_runner_predict(m, out + (Size) (rows - 1) * m->net.spec.outputs, NULL));
+}

@@ -1,0 +1,374 @@
+/*
+ * table_sql.c: predict_table() and predictions(): whole sources, many sequences at a time.
+ *
+ * Rows come ordered by partition and order.  Whole sequences are gathered until a buffer
+ * is full, run side by side, and returned in the order in which they were read.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "predict/runner.h"
+#include "predict/served.h"
+#include "sessionlen.h"
+#include "store/query.h"
+#include "train/rows.h"
+
+PG_FUNCTION_INFO_V1(sl_predict_table);
+PG_FUNCTION_INFO_V1(sl_predictions);
+
+#define BUFFER_ROWS 16384
+#define ANY_PART (-1)
+
+typedef struct Baseline
+{
+	double mean;
+	double median;
+} Baseline;
+
+typedef struct Batch
+{
+	const SlModel *model;
+	SlRunner *runner;
+	SlCursor *cursor;
+	ReturnSetInfo *result;
+
+	/* rows of whole sequences, and of the one being read */
+	MemoryContext keys; /* key texts; reset with the buffer */
+	int rows;
+	int room;
+	int sequences;
+	int *start; /* [room + 1] */
+	char **key; /* per sequence */
+	char **order;
+	float *x;
+	int32 *code[SL_MAX_EMBEDDINGS];
+	float *out;
+	SlCellValue *cell;
+	SlCellValue *earlier;
+
+	/* predictions() only */
+	bool evaluating;
+	int part; /* to return, or ANY_PART */
+	double *actual;
+	uint8 *row_part;
+	SlVocabulary *users; /* keys with a baseline */
+	Baseline *baseline;	 /* by user's code; [0]: over all, also for users without training rows */
+} Batch;
+
+/* ---- buffer ---- */
+
+static void *
+resize(void *array, Size count, Size width)
+{
+	Size bytes = Max(count, 1) * width;
+
+	return array == NULL ? MemoryContextAllocHuge(CurrentMemoryContext, bytes)
+						 : repalloc_huge(array, bytes);
+}
+
+static void
+grow(Batch *b)
+{
+	const SlNetSpec *spec = &b->model->net.spec;
+	Size row_bytes =
+		sizeof(float) * (spec->inputs + spec->embeddings + spec->outputs) + sizeof(double) + 32;
+	int64 room = b->room == 0 ? BUFFER_ROWS : (int64) b->room * 2;
+
+	if (room > INT_MAX / 2 || room * row_bytes > (Size) sl_memory_limit * 1024)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("a sequence of more than %d rows does not fit into "
+							   "sessionlen.memory_limit",
+							   b->room),
+						errhint("Raise sessionlen.memory_limit.")));
+	b->room = (int) room;
+	b->start = resize(b->start, room + 1, sizeof(int));
+	b->key = resize(b->key, room, sizeof(char *));
+	b->order = resize(b->order, room, sizeof(char *));
+	b->x = resize(b->x, (Size) room * spec->inputs, sizeof(float));
+	for (int e = 0; e < spec->embeddings; e++)
+		b->code[e] = resize(b->code[e], room, sizeof(int32));
+	b->out = resize(b->out, (Size) room * spec->outputs, sizeof(float));
+	b->actual = resize(b->actual, room, sizeof(double));
+	b->row_part = resize(b->row_part, room, sizeof(uint8));
+}
+
+/* Puts the cursor's row at the end of the buffer. */
+static void
+read_row(Batch *b, bool fresh, const char *order)
+{
+	const SlInputs *inputs = b->model->inputs;
+	SlCursor *cursor = b->cursor;
+	int32 row_code[SL_MAX_EMBEDDINGS];
+	MemoryContext old = MemoryContextSwitchTo(cursor->batch);
+
+	for (int i = 0; i < inputs->count; i++)
+	{
+		const SlInput *input = &inputs->input[i];
+		SlCellValue cell =
+			sl_input_cell(input, &cursor->reader[SL_COLUMNS + i], cursor->value[SL_COLUMNS + i],
+						  cursor->isnull[SL_COLUMNS + i]);
+
+		if (input->role == SL_ROLE_OBSERVED)
+		{
+			b->cell[i] = fresh ? sl_input_missing(input) : b->earlier[i];
+			b->earlier[i] = cell;
+		}
+		else
+			b->cell[i] = cell;
+	}
+	sl_inputs_apply(inputs, b->cell, b->x + (Size) b->rows * inputs->width, row_code);
+	for (int e = 0; e < inputs->embeddings; e++)
+		b->code[e][b->rows] = row_code[e];
+	b->order[b->rows] = MemoryContextStrdup(b->keys, order);
+	b->actual[b->rows] = NAN;
+	if (cursor->has_target && !cursor->isnull[SL_COLUMN_TARGET] &&
+		!(!cursor->isnull[SL_COLUMN_CENSORED] && DatumGetBool(cursor->value[SL_COLUMN_CENSORED])))
+		b->actual[b->rows] = sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
+											 cursor->value[SL_COLUMN_TARGET], b->model->target);
+	b->row_part[b->rows] = cursor->has_part ? sl_cursor_part(cursor) : SL_TRAIN;
+	MemoryContextSwitchTo(old);
+	b->rows++;
+}
+
+/* ---- results ---- */
+
+static Datum
+quantile_array(const SlModel *model, const double *quantile)
+{
+	Datum element[SL_MAX_QUANTILES];
+	int levels = sl_runner_quantiles(model);
+
+	for (int i = 0; i < levels; i++)
+		element[i] = Float8GetDatum(quantile[i]);
+	return PointerGetDatum(
+		construct_array(element, levels, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static SlPart
+part_of(const Batch *b, int sequence, int row)
+{
+	const SlSplit *split = &b->model->split;
+	const char *key = b->key[sequence];
+	int first = b->start[sequence];
+
+	if (b->cursor->has_part)
+		return (SlPart) b->row_part[row];
+	return sl_split_row(
+		split, sl_split_key(key, strlen(key), split->validation, split->test, split->seed),
+		row - first, b->start[sequence + 1] - first);
+}
+
+/* Columns that come after the prediction in predictions(). */
+static void
+put_baselines(const Batch *b, int sequence, int row, double last, Datum *values, bool *nulls)
+{
+	const Baseline *all = &b->baseline[0];
+	const Baseline *user = &b->baseline[sl_vocabulary_code(b->users, b->key[sequence])];
+
+	values[4] = CStringGetTextDatum(sl_part_name(part_of(b, sequence, row)));
+	values[5] = Float8GetDatum(b->actual[row]);
+	nulls[5] = isnan(b->actual[row]);
+	values[6] = Float8GetDatum(user->mean);
+	values[7] = Float8GetDatum(user->median);
+	values[8] = Float8GetDatum(isnan(last) ? all->median : last);
+	values[9] = Float8GetDatum(all->median);
+}
+
+static void
+return_sequence(Batch *b, int sequence)
+{
+	double quantile[SL_MAX_QUANTILES];
+	bool has_quantiles = sl_runner_quantiles(b->model) > 0;
+	double last = NAN; /* the target of the row before */
+
+	for (int i = b->start[sequence]; i < b->start[sequence + 1]; i++)
+	{
+		Datum values[10];
+		bool nulls[10] = {false};
+		double prediction = sl_runner_predict(
+			b->model, b->out + (Size) i * b->model->net.spec.outputs, quantile);
+
+		if (!b->evaluating || b->part == ANY_PART || part_of(b, sequence, i) == (SlPart) b->part)
+		{
+			values[0] = CStringGetTextDatum(b->key[sequence]);
+			values[1] = CStringGetTextDatum(b->order[i]);
+			values[2] = Float8GetDatum(prediction);
+			nulls[3] = !has_quantiles;
+			values[3] = has_quantiles ? quantile_array(b->model, quantile) : (Datum) 0;
+			if (b->evaluating)
+				put_baselines(b, sequence, i, last, values, nulls);
+			tuplestore_putvalues(b->result->setResult, b->result->setDesc, values, nulls);
+		}
+		if (!isnan(b->actual[i]))
+			last = b->actual[i];
+	}
+}
+
+/* Runs and returns the whole sequences in the buffer, and empties it. */
+static void
+flush(Batch *b)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen results",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	b->start[b->sequences] = b->rows;
+	sl_runner_sequences(b->runner, b->sequences, b->start, b->x, b->code, b->out);
+	for (int s = 0; s < b->sequences; s++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		return_sequence(b, s);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	MemoryContextReset(b->keys);
+	b->rows = b->sequences = 0;
+}
+
+static void
+run_all(Batch *b)
+{
+	char *current = NULL;
+
+	while (sl_cursor_next(b->cursor))
+	{
+		char *key = sl_cursor_key(b->cursor);
+		char *order = sl_cursor_order(b->cursor);
+		bool fresh = current == NULL || strcmp(current, key) != 0;
+
+		if (fresh && b->rows >= BUFFER_ROWS)
+			flush(b);
+		if (b->rows == b->room)
+			grow(b);
+		if (fresh)
+		{
+			b->start[b->sequences] = b->rows;
+			current = b->key[b->sequences++] = MemoryContextStrdup(b->keys, key);
+		}
+		read_row(b, fresh, order);
+	}
+	if (b->rows > 0)
+		flush(b);
+}
+
+/* ---- set-up ---- */
+
+static void
+load_baselines(Batch *b)
+{
+	Datum args[] = {CStringGetTextDatum(b->model->model), Int32GetDatum(b->model->version)};
+	bool isnull;
+
+	sl_query("SELECT key, mean, median FROM sessionlen.baselines WHERE model = $1 AND version = $2",
+			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+	b->users = sl_vocabulary_create();
+	b->baseline = palloc_extended(sizeof(Baseline) * (SPI_processed + 1),
+								  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple row = SPI_tuptable->vals[i];
+		char *key = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
+		Baseline *baseline = &b->baseline[key ? sl_vocabulary_add(b->users, key) : 0];
+
+		baseline->mean =
+			DatumGetFloat8(SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull));
+		baseline->median =
+			DatumGetFloat8(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+run_source(FunctionCallInfo fcinfo, const char *model, const char *source, bool evaluating,
+		   int part)
+{
+	MemoryContext outer = CurrentMemoryContext;
+	Batch b = {.evaluating = evaluating, .part = part};
+	SlRequest request;
+	const SlInputs *inputs;
+
+	InitMaterializedSRF(fcinfo, 0);
+	b.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	b.model = sl_served_get(model, outer);
+	inputs = b.model->inputs;
+	request = (SlRequest){.source = source ? source : b.model->source,
+						  .partition_by = b.model->partition_by,
+						  .order_by = b.model->order_by,
+						  .target = evaluating ? b.model->target : NULL,
+						  .censored = evaluating ? b.model->censored : NULL,
+						  .split = evaluating ? &b.model->split : NULL,
+						  .count = inputs->count,
+						  .names = palloc(sizeof(char *) * Max(inputs->count, 1))};
+	for (int i = 0; i < inputs->count; i++)
+		request.names[i] = inputs->input[i].name;
+	SPI_connect();
+	if (evaluating)
+		load_baselines(&b);
+	b.runner = sl_runner_create(b.model);
+	b.keys = AllocSetContextCreate(CurrentMemoryContext, "sessionlen keys", ALLOCSET_DEFAULT_SIZES);
+	b.cell = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
+	b.earlier = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
+	b.cursor = sl_cursor_open(&request, true);
+	run_all(&b);
+	sl_cursor_close(b.cursor);
+	SPI_finish();
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static void
+require(const char *value, const char *name)
+{
+	if (value == NULL)
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+}
+
+Datum
+sl_predict_table(PG_FUNCTION_ARGS)
+{
+	char *model = text_argument(fcinfo, 0);
+	char *source = text_argument(fcinfo, 1);
+
+	require(model, "model");
+	require(source, "source");
+	run_source(fcinfo, model, source, false, ANY_PART);
+	return (Datum) 0;
+}
+
+Datum
+sl_predictions(PG_FUNCTION_ARGS)
+{
+	char *model = text_argument(fcinfo, 0);
+	char *part = text_argument(fcinfo, 2);
+	int chosen = ANY_PART;
+
+	require(model, "model");
+	require(part, "part");
+	if (strcmp(part, "all") != 0)
+	{
+		for (chosen = SL_TRAIN; chosen <= SL_TEST; chosen++)
+			if (strcmp(part, sl_part_name((SlPart) chosen)) == 0)
+				break;
+		if (chosen > SL_TEST)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("unrecognized part \"%s\"", part),
+							errhint("Valid parts are: train, validation, test, all.")));
+	}
+	run_source(fcinfo, model, text_argument(fcinfo, 1), true, chosen);
+	return (Datum) 0;
+}
