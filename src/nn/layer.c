@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "nn/cpu.h"
 #include "nn/kernel.h"
 #include "nn/random.h"
 
@@ -212,21 +213,31 @@ typedef struct Dropout
 	float *mask;
 } Dropout;
 
-/* Four decisions from each 64 random bits; the scale makes up for the rounding of p. */
+SL_CLONES static void
+mask_from_halves(int count, const uint16_t *half, int drop, float scale, float *mask)
+{
+	for (int i = 0; i < count; i++)
+		mask[i] = half[i] < drop ? 0.0f : scale;
+}
+
+/* Two decisions from each random word; the scale makes up for the rounding of p. */
 void
 sl_dropout_mask(const SlTape *tape, float p, uint64_t key, uint32_t salt, int cols,
 				float *mask)
 {
 	uint64_t row_seed = sl_random_bits(tape->seed, tape->epoch, key);
-	uint32_t drop = (uint32_t) (p * 65536.0f + 0.5f);
+	int drop = (int) (p * 65536.0f + 0.5f);
 	float scale = drop < 65536 ? 65536.0f / (float) (65536 - drop) : 0.0f;
+	uint32_t word[128];
+	uint16_t half[256];
 
-	for (int j = 0; j < cols; j += 4)
+	for (int start = 0; start < cols; start += 256)
 	{
-		uint64_t bits = sl_random_bits(row_seed, salt, (uint64_t) (j / 4));
+		int count = cols - start < 256 ? cols - start : 256;
 
-		for (int l = j; l < j + 4 && l < cols; l++, bits >>= 16)
-			mask[l] = (bits & 0xffff) < drop ? 0.0f : scale;
+		sl_random_words(row_seed, salt, (uint64_t) start / 8, word, (count + 1) / 2);
+		memcpy(half, word, count * sizeof(uint16_t));
+		mask_from_halves(count, half, drop, scale, mask + start);
 	}
 }
 

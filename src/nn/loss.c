@@ -20,6 +20,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/cpu.h"
+#include "nn/kernel.h"
+
 /* Scale between 1e-13 and 1e13, shape between 1/20 and 20: any quantile of any level is
  * then a finite float. */
 #define WEIBULL_MAX_LOG_SCALE 30.0
@@ -105,44 +108,88 @@ bce_row(const SlLoss *loss, const float *raw, float target, bool censored, doubl
 	return silent ? 0 : softplus(x) - x * y;
 }
 
-/* Log-sum-exp around the largest logit.  Classes have no order: censored is ignored.
- * A class that does not exist gives NaN. */
+/* Side by side in one vector. */
+#define LANES 16
+
+SL_CLONES static float
+largest_of(const float *x, int n)
+{
+	float lane[LANES], largest = x[0];
+	int i = 0;
+
+	for (int l = 0; l < LANES; l++)
+		lane[l] = x[0];
+	for (; i + LANES <= n; i += LANES)
+		for (int l = 0; l < LANES; l++)
+			lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+	for (; i < n; i++)
+		largest = x[i] > largest ? x[i] : largest;
+	for (int l = 0; l < LANES; l++)
+		largest = lane[l] > largest ? lane[l] : largest;
+	return largest;
+}
+
+SL_CLONES static double
+sum_of(const float *x, int n)
+{
+	double lane[LANES] = {0}, sum = 0;
+	int i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (int l = 0; l < LANES; l++)
+			lane[l] += x[i + l];
+	for (; i < n; i++)
+		sum += x[i];
+	for (int l = 0; l < LANES; l++)
+		sum += lane[l];
+	return sum;
+}
+
+SL_CLONES static void
+subtract(const float *x, float less, float *y, int n)
+{
+	for (int i = 0; i < n; i++)
+		y[i] = x[i] - less;
+}
+
+SL_CLONES static void
+multiply(float *x, float factor, int n)
+{
+	for (int i = 0; i < n; i++)
+		x[i] *= factor;
+}
+
+/* Log-sum-exp around the largest logit, in blocks that stay in cache: there may be a
+ * class for every track.  Classes have no order: censored is ignored.  A class that does
+ * not exist gives NaN. */
 static double
 cross_entropy_row(const SlLoss *loss, const float *raw, float target, bool censored,
 				  double factor, float *grad)
 {
-	int n = loss->classes;
-	float largest = raw[0];
+	float block[1024], largest = largest_of(raw, loss->classes);
 	double sum = 0;
 
-	if (!(target >= 0 && target < n))
+	if (!(target >= 0 && target < loss->classes))
 	{
 		if (grad)
-			memset(grad, 0, n * sizeof(float));
+			memset(grad, 0, loss->classes * sizeof(float));
 		return NAN;
 	}
-
-	int y = (int) target;
-
-	for (int j = 1; j < n; j++)
-		largest = raw[j] > largest ? raw[j] : largest;
-	for (int j = 0; j < n; j++)
+	for (int start = 0; start < loss->classes; start += 1024)
 	{
-		float e = expf(raw[j] - largest);
+		int n = loss->classes - start < 1024 ? loss->classes - start : 1024;
+		float *e = grad ? grad + start : block;
 
-		sum += e;
-		if (grad)
-			grad[j] = e;
+		subtract(raw + start, largest, e, n);
+		sl_exp(n, e, e);
+		sum += sum_of(e, n);
 	}
 	if (grad)
 	{
-		float share = (float) (factor / sum);
-
-		for (int j = 0; j < n; j++)
-			grad[j] *= share;
-		grad[y] -= (float) factor;
+		multiply(grad, (float) (factor / sum), loss->classes);
+		grad[(int) target] -= (float) factor;
 	}
-	return log(sum) + largest - raw[y];
+	return log(sum) + largest - raw[(int) target];
 }
 
 /*

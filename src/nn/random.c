@@ -11,67 +11,79 @@
 #include "nn/random.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "nn/cpu.h"
 
+#define MULTIPLIER0 0xD2511F53u
+#define MULTIPLIER1 0xCD9E8D57u
+#define WEYL0 0x9E3779B9u
+#define WEYL1 0xBB67AE85u
+#define ROUNDS 10
+
 /* Blocks computed side by side, one per vector lane. */
-#define LANES 16
+#define LANES 32
 
-static const uint32_t philox_multiplier[2] = {0xD2511F53, 0xCD9E8D57};
-static const uint32_t philox_weyl[2] = {0x9E3779B9, 0xBB67AE85};
-
-/* The cipher's ten rounds on count (at most LANES) consecutive blocks. */
-static inline void
-philox(uint64_t seed, uint64_t stream, uint64_t block, int count, uint32_t out[4][LANES])
+/* The cipher on one block.  High and low half of each product are written as products
+ * of their own: vectorisers have an instruction for either. */
+static inline __attribute__((always_inline)) void
+philox(uint64_t seed, uint64_t stream, uint64_t block, uint32_t *w0, uint32_t *w1,
+	   uint32_t *w2, uint32_t *w3)
 {
-	uint32_t key[2] = {(uint32_t) seed, (uint32_t) (seed >> 32)};
+	uint32_t c0 = (uint32_t) block, c1 = (uint32_t) (block >> 32);
+	uint32_t c2 = (uint32_t) stream, c3 = (uint32_t) (stream >> 32);
+	uint32_t key0 = (uint32_t) seed, key1 = (uint32_t) (seed >> 32);
 
-	for (int i = 0; i < count; i++)
+	for (uint32_t round = 0; round < ROUNDS; round++)
 	{
-		out[0][i] = (uint32_t) (block + i);
-		out[1][i] = (uint32_t) ((block + i) >> 32);
-		out[2][i] = (uint32_t) stream;
-		out[3][i] = (uint32_t) (stream >> 32);
-	}
-	for (int round = 0; round < 10; round++)
-	{
-		for (int i = 0; i < count; i++)
-		{
-			uint64_t a = (uint64_t) philox_multiplier[0] * out[0][i];
-			uint64_t b = (uint64_t) philox_multiplier[1] * out[2][i];
+		uint32_t high0 = (uint32_t) ((uint64_t) MULTIPLIER0 * c0 >> 32);
+		uint32_t high1 = (uint32_t) ((uint64_t) MULTIPLIER1 * c2 >> 32);
+		uint32_t low0 = MULTIPLIER0 * c0, low1 = MULTIPLIER1 * c2;
 
-			out[0][i] = (uint32_t) (b >> 32) ^ out[1][i] ^ key[0];
-			out[1][i] = (uint32_t) b;
-			out[2][i] = (uint32_t) (a >> 32) ^ out[3][i] ^ key[1];
-			out[3][i] = (uint32_t) a;
-		}
-		key[0] += philox_weyl[0];
-		key[1] += philox_weyl[1];
+		c0 = high1 ^ c1 ^ (key0 + round * WEYL0);
+		c1 = low1;
+		c2 = high0 ^ c3 ^ (key1 + round * WEYL1);
+		c3 = low0;
 	}
+	*w0 = c0;
+	*w1 = c1;
+	*w2 = c2;
+	*w3 = c3;
 }
 
 void
 sl_random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
 {
-	uint32_t lane[4][LANES];
-
-	philox(seed, stream, block, 1, lane);
-	for (int j = 0; j < 4; j++)
-		out[j] = lane[j][0];
+	philox(seed, stream, block, &out[0], &out[1], &out[2], &out[3]);
 }
 
 SL_CLONES void
-sl_random_words(uint64_t seed, uint64_t stream, uint32_t *out, size_t n)
+sl_random_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t *out, size_t n)
 {
-	uint32_t lane[4][LANES];
+	uint32_t w0[LANES], w1[LANES], w2[LANES], w3[LANES], last[4];
+	size_t blocks = n / 4;
 
-	for (size_t done = 0; done < n; done += 4 * LANES)
+	for (size_t first = 0; first < blocks; first += LANES)
 	{
-		size_t want = n - done < 4 * LANES ? n - done : 4 * LANES;
+		int count = blocks - first < LANES ? (int) (blocks - first) : LANES;
+		int whole = (count + 15) & ~15; /* only whole vectors are fast */
 
-		philox(seed, stream, done / 4, LANES, lane);
-		for (size_t i = 0; i < want; i++)
-			out[done + i] = lane[i % 4][i / 4];
+		for (int i = 0; i < whole; i++)
+			philox(seed, stream, block + first + i, &w0[i], &w1[i], &w2[i], &w3[i]);
+		for (int i = 0; i < count; i++)
+		{
+			uint32_t *four = out + 4 * (first + i);
+
+			four[0] = w0[i];
+			four[1] = w1[i];
+			four[2] = w2[i];
+			four[3] = w3[i];
+		}
+	}
+	if (n % 4 > 0)
+	{
+		sl_random_block(seed, stream, block + blocks, last);
+		memcpy(out + 4 * blocks, last, n % 4 * sizeof(uint32_t));
 	}
 }
 

@@ -20,10 +20,12 @@ extern double sl_random_normal(uint64_t seed, uint64_t stream, uint64_t counter)
 /* Fisher-Yates on index[n]. */
 extern void sl_random_shuffle(uint64_t seed, uint64_t stream, int *index, int n);
 
-/* The sequence's first n words: the fast way to many numbers.  Words 2c and 2c + 1 are
- * the low and the high half of sl_random_bits(seed, stream, c). */
-extern void sl_random_words(uint64_t seed, uint64_t stream, uint32_t *out, size_t n);
-/* Words 4b .. 4b + 3. */
-extern void sl_random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4]);
+/* n words from word 4 * block on: the fast way to many numbers.  Words 2c and 2c + 1 of
+ * the sequence are the low and the high half of sl_random_bits(seed, stream, c). */
+extern void sl_random_words(uint64_t seed, uint64_t stream, uint64_t block, uint32_t *out,
+							size_t n);
+/* Words 4 * block to 4 * block + 3. */
+extern void sl_random_block(uint64_t seed, uint64_t stream, uint64_t block,
+							uint32_t out[4]);
 
 #endif

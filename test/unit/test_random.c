@@ -41,7 +41,7 @@ test_views(void)
 	uint32_t word[203];
 	bool same = true;
 
-	sl_random_words(7, 11, word, 203);
+	sl_random_words(7, 11, 0, word, 203);
 	for (int c = 0; 2 * c + 1 < 203; c++)
 		same &=
 			sl_random_bits(7, 11, c) == ((uint64_t) word[2 * c + 1] << 32 | word[2 * c]);
@@ -55,7 +55,16 @@ test_views(void)
 		   sl_random_bits(7, 11, 5) != sl_random_bits(7, 12, 5) &&
 		   sl_random_bits(7, 11, 5) != sl_random_bits(7, 11, 6),
 	   "seed, stream and counter all matter");
-	sl_random_words(1, 1, NULL, 0);
+	sl_random_words(1, 1, 0, NULL, 0);
+
+	for (size_t n = 0; n < 160; n++)
+	{
+		uint32_t part[160] = {0};
+
+		sl_random_words(7, 11, 9, part, n);
+		same &= memcmp(part, word + 36, n * sizeof(uint32_t)) == 0 && part[n] == 0;
+	}
+	ok(same, "any number of words from any block, and no more");
 }
 
 /* Mean, variance, lag-1 and cross-stream correlation of n numbers. */

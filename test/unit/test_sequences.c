@@ -452,6 +452,7 @@ check_overflow(void)
 {
 	SlArena counting = {0};
 	SlParams params = {0};
+	char name[SL_NAME_MAX + 1] = {0};
 
 	ok(sl_alloc(&counting, SIZE_MAX / 2, 4) == NULL && counting.used == SIZE_MAX,
 	   "a product that overflows");
@@ -471,9 +472,8 @@ check_overflow(void)
 	sl_param_add(&params, "p", 3, 0, SL_INIT_BIAS, 1, 1);
 	ok(params.overflow, "one too many");
 	params = (SlParams){0};
-	sl_param_add(&params,
-				 "0123456789012345678901234567890123456789012345678901234567890123", 1, 0,
-				 SL_INIT_BIAS, 1, 1);
+	memset(name, 'x', SL_NAME_MAX);
+	sl_param_add(&params, name, 1, 0, SL_INIT_BIAS, 1, 1);
 	ok(params.overflow, "a name too long");
 	params = (SlParams){0};
 	sl_recurrent_define(&params, "rnn", 0, false, SL_CELL_LSTM, 3, INT32_MAX / 2);
