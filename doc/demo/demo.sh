@@ -38,8 +38,13 @@ load()
 		query -v folder="$data" -f doc/examples/load_lastfm_1k.sql
 	else
 		sl_say "making up listening data and loading it"
-		sl_as make -s build/listening && query -f doc/examples/load_listening.sql
+		sl_as make -s build/listening && query -v users=2000 -f doc/examples/load_listening.sql
 	fi
+}
+
+demo()
+{
+	cd "$sl_src" && query <doc/demo/demo.sql
 }
 
 query()
@@ -67,12 +72,12 @@ sl_workdir "$dir"
 sl_private_tree
 sl_copy_sources
 sl_build
-sl_server_start "$dir/data" "shared_preload_libraries = 'sessionlen'"
+sl_server_start "$dir/data"
 "$sl_bin/createdb" demo || sl_die "the database could not be made"
 query -c 'CREATE EXTENSION sessionlen' || sl_die "the extension could not be created"
 sl_run load || sl_die "the data could not be loaded"
 sl_say "doc/demo/demo.sql"
-sl_run query -f "$sl_src/doc/demo/demo.sql" || sl_die "demo.sql failed"
+sl_run demo || sl_die "demo.sql failed"
 finished=1
 
 as=
