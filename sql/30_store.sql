@@ -174,6 +174,15 @@ CREATE POLICY use ON sessionlen.models FOR SELECT
 	       OR sessionlen.may_use(model, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)));
 CREATE POLICY own ON sessionlen.models USING (pg_catalog.pg_has_role(owner, 'USAGE'));
 
+CREATE VIEW sessionlen.model_overview WITH (security_invoker) AS
+SELECT v.model, v.version, v.version IS NOT DISTINCT FROM m.deployed AS serves, m.owner,
+       v.options ->> 'architecture' AS architecture, v.options -> 'hidden_dim' AS hidden_dim,
+       v.source, v.target, v.trained_at, v.training_rows, v.epochs, v.best_epoch,
+       v.validation_loss, v.validation_mae, v.seconds
+  FROM sessionlen.models m JOIN sessionlen.model_versions v USING (model);
+COMMENT ON VIEW sessionlen.model_overview IS 'every version in a line: what it is, which one serves, how well it validated';
+GRANT SELECT ON sessionlen.model_overview TO PUBLIC;
+
 CREATE FUNCTION sessionlen.deploy(model text, version int DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
