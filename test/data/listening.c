@@ -348,7 +348,8 @@ read_options(Run *run, int argc, char **argv)
 static void
 close_output(FILE *file)
 {
-	if (file && (ferror(file) || fclose(file) != 0))
+	if (file &&
+		(fflush(file) != 0 || ferror(file) || (file != stdout && fclose(file) != 0)))
 		fail("could not write", "a file is incomplete");
 }
 
