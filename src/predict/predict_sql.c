@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -13,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 #include "windowapi.h"
 
@@ -22,10 +24,12 @@
 PG_FUNCTION_INFO_V1(sl_predict_row);
 PG_FUNCTION_INFO_V1(sl_predict_sequence);
 
-/* What one call site keeps for a statement. */
+/* What one call site keeps for a statement.  All but the struct itself is in context,
+ * which is reset when another model is asked for. */
 typedef struct Site
 {
 	MemoryContext context;
+	uint64 moment; /* of the snapshot the model was looked up with */
 	char *name;
 	const SlModel *model;
 	SlRunner *runner;
@@ -43,22 +47,44 @@ typedef struct Site
 	float *out;
 } Site;
 
+/*
+ * Tells snapshots apart that may see different rows.  A call site can outlive its
+ * statement: PL/pgSQL keeps those of simple expressions for a whole transaction.
+ */
+static uint64
+snapshot_moment(void)
+{
+	Snapshot s = GetActiveSnapshot();
+	uint64 moment = hash_combine64(hash_combine64(s->xmin, s->xmax), s->curcid);
+
+	if (s->xcnt > 0)
+		moment ^= hash_bytes_extended((const unsigned char *) s->xip,
+									  sizeof(TransactionId) * s->xcnt, 0);
+	if (s->subxcnt > 0)
+		moment ^= hash_bytes_extended((const unsigned char *) s->subxip,
+									  sizeof(TransactionId) * s->subxcnt, 1);
+	return moment;
+}
+
 static void
 open_site(Site *site, text *model)
 {
 	char *name = text_to_cstring(model);
+	uint64 moment = snapshot_moment();
 	MemoryContext old;
 
-	if (site->name != NULL && strcmp(site->name, name) == 0)
+	if (site->name != NULL && strcmp(site->name, name) == 0 && site->moment == moment)
 	{
 		pfree(name);
 		return;
 	}
+	site->name = NULL; /* until all is done */
+	MemoryContextReset(site->context);
 	site->model = sl_served_get(name, site->context);
 	old = MemoryContextSwitchTo(site->context);
-	site->name = pstrdup(name);
 	site->runner = sl_runner_create(site->model);
 	site->row_type = InvalidOid;
+	site->desc = NULL;
 	site->attribute = palloc0(sizeof(int) * Max(site->model->inputs->count, 1));
 	site->reader = palloc0(sizeof(SlValueReader) * Max(site->model->inputs->count, 1));
 	site->cell = palloc0(sizeof(SlCellValue) * Max(site->model->inputs->count, 1));
@@ -66,7 +92,10 @@ open_site(Site *site, text *model)
 	for (int e = 0; e < SL_MAX_EMBEDDINGS; e++)
 		site->code[e] = &site->row_code[e];
 	site->out = palloc(sizeof(float) * site->model->net.spec.outputs);
+	site->moment = moment;
+	site->name = pstrdup(name);
 	MemoryContextSwitchTo(old);
+	pfree(name);
 }
 
 static Site *
@@ -76,12 +105,9 @@ get_site(FunctionCallInfo fcinfo, text *model)
 
 	if (site == NULL)
 	{
-		/* its own context, so that a changed model name lets go of the old one */
-		MemoryContext context = AllocSetContextCreate(
-			fcinfo->flinfo->fn_mcxt, "sessionlen predict", ALLOCSET_SMALL_SIZES);
-
-		site = MemoryContextAllocZero(context, sizeof(Site));
-		site->context = context;
+		site = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Site));
+		site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "sessionlen predict",
+											  ALLOCSET_SMALL_SIZES);
 		fcinfo->flinfo->fn_extra = site;
 	}
 	open_site(site, model);
@@ -99,6 +125,10 @@ map_row_type(Site *site, HeapTupleHeader row)
 
 	if (type == site->row_type && typmod == site->row_typmod)
 		return;
+	site->row_type = InvalidOid; /* until all columns are found */
+	if (site->desc != NULL)
+		FreeTupleDesc(site->desc);
+	site->desc = NULL;
 	old = MemoryContextSwitchTo(site->context);
 	site->desc = lookup_rowtype_tupdesc_copy(type, typmod);
 	for (int i = 0; i < inputs->count; i++)
@@ -158,10 +188,12 @@ read_row(Site *site, HeapTupleHeader row, SlCellValue *earlier, bool fresh)
 	sl_inputs_apply(inputs, site->cell, site->x, site->row_code);
 }
 
-/* In partition-local memory: running, then earlier cells, then the state. */
+/* In partition-local memory: this, then earlier cells, then the state. */
 typedef struct Carried
 {
+	bool taken; /* by the model of this id: its size is that model's */
 	bool running;
+	pg_uuid_t id;
 } Carried;
 
 #define CARRIED_CELLS(c) ((SlCellValue *) ((char *) (c) + MAXALIGN(sizeof(Carried))))
@@ -178,7 +210,10 @@ sl_predict_row(PG_FUNCTION_ARGS)
 	Carried *carried;
 	SlCellValue *earlier;
 	float *state;
+	bool fresh;
 
+	/* no row before this one is asked for again */
+	WinSetMarkPosition(window, WinGetCurrentPosition(window));
 	if (isnull)
 		PG_RETURN_NULL();
 	site = get_site(fcinfo, DatumGetTextPP(model));
@@ -186,14 +221,23 @@ sl_predict_row(PG_FUNCTION_ARGS)
 	carried = WinGetPartitionLocalMemory(window, MAXALIGN(sizeof(Carried)) +
 													 sizeof(SlCellValue) * inputs +
 													 sizeof(float) * site->model->net.state);
+	if (!carried->taken)
+		carried->id = site->model->id;
+	else if (memcmp(&carried->id, &site->model->id, sizeof(pg_uuid_t)) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("model must be the same in a whole partition"),
+						errdetail("It changes to \"%s\".", site->model->model),
+						errhint("Add the model's name to the window's PARTITION BY.")));
+	carried->taken = true;
+	fresh = !carried->running;
 	earlier = CARRIED_CELLS(carried);
 	state = (float *) (earlier + inputs);
 	row = WinGetFuncArgCurrent(window, 1, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
-	read_row(site, DatumGetHeapTupleHeader(row), earlier, !carried->running);
-	sl_runner_rows(site->runner, 1, site->x, site->code, state, !carried->running, site->out);
 	carried->running = true;
+	read_row(site, DatumGetHeapTupleHeader(row), earlier, fresh);
+	sl_runner_rows(site->runner, 1, site->x, site->code, state, fresh, site->out);
 	PG_RETURN_FLOAT8(sl_runner_predict(site->model, site->out, NULL));
 }
 

@@ -1,5 +1,7 @@
 #include "postgres.h"
 
+#include <math.h>
+
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -283,7 +285,17 @@ sl_runner_predict(const SlModel *model, const float *raw, double *quantiles)
 	int levels = sl_runner_quantiles(model);
 	float p = sl_loss_predict(&model->loss, raw, levels > 0 ? scaled : NULL);
 
+	double prediction = sl_target_inverse(&model->scale, p);
+	bool finite = isfinite(prediction);
+
 	for (int i = 0; quantiles != NULL && i < levels; i++)
+	{
 		quantiles[i] = sl_target_inverse(&model->scale, scaled[i]);
-	return sl_target_inverse(&model->scale, p);
+		finite &= isfinite(quantiles[i]);
+	}
+	if (!finite)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("a prediction of model \"%s\" is out of range", model->model),
+						errdetail("An input value or a weight is too large.")));
+	return prediction;
 }

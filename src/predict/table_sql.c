@@ -46,6 +46,7 @@ typedef struct Batch
 	MemoryContext keys; /* key texts; reset with the buffer */
 	int rows;
 	int room;
+	int full; /* rows at which whole sequences are run */
 	int sequences;
 	int *start; /* [room + 1] */
 	char **key; /* per sequence */
@@ -82,22 +83,25 @@ grow(Batch *b)
 	const SlNetSpec *spec = &b->model->net.spec;
 	Size row_bytes =
 		sizeof(float) * (spec->inputs + spec->embeddings + spec->outputs) + sizeof(double) + 32;
-	int64 room = b->room == 0 ? BUFFER_ROWS : (int64) b->room * 2;
+	Size limit = Min((Size) sl_memory_limit * 1024 / row_bytes, INT_MAX / 2);
+	Size room = Min(b->room == 0 ? BUFFER_ROWS : (Size) b->room * 2, limit);
 
-	if (room > INT_MAX / 2 || room * row_bytes > (Size) sl_memory_limit * 1024)
+	if (room <= (Size) b->room)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("a sequence of more than %d rows does not fit into "
 							   "sessionlen.memory_limit",
 							   b->room),
 						errhint("Raise sessionlen.memory_limit.")));
 	b->room = (int) room;
+	if (b->full == 0)
+		b->full = b->room;
 	b->start = resize(b->start, room + 1, sizeof(int));
 	b->key = resize(b->key, room, sizeof(char *));
 	b->order = resize(b->order, room, sizeof(char *));
-	b->x = resize(b->x, (Size) room * spec->inputs, sizeof(float));
+	b->x = resize(b->x, room * spec->inputs, sizeof(float));
 	for (int e = 0; e < spec->embeddings; e++)
 		b->code[e] = resize(b->code[e], room, sizeof(int32));
-	b->out = resize(b->out, (Size) room * spec->outputs, sizeof(float));
+	b->out = resize(b->out, room * spec->outputs, sizeof(float));
 	b->actual = resize(b->actual, room, sizeof(double));
 	b->row_part = resize(b->row_part, room, sizeof(uint8));
 }
@@ -247,7 +251,7 @@ run_all(Batch *b)
 		char *order = sl_cursor_order(b->cursor);
 		bool fresh = current == NULL || strcmp(current, key) != 0;
 
-		if (fresh && b->rows >= BUFFER_ROWS)
+		if (fresh && b->rows > 0 && b->rows >= b->full)
 			flush(b);
 		if (b->rows == b->room)
 			grow(b);
@@ -270,8 +274,8 @@ load_baselines(Batch *b)
 	Datum args[] = {CStringGetTextDatum(b->model->model), Int32GetDatum(b->model->version)};
 	bool isnull;
 
-	sl_query("SELECT key, mean, median FROM sessionlen.baselines WHERE model = $1 AND version = $2",
-			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+	sl_query_read("SELECT key, mean, median FROM sessionlen.baselines WHERE model = $1 AND version = $2",
+			 2, (Oid[]){TEXTOID, INT4OID}, args);
 	b->users = sl_vocabulary_create();
 	b->baseline = palloc_extended(sizeof(Baseline) * (SPI_processed + 1),
 								  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -287,6 +291,29 @@ load_baselines(Batch *b)
 			DatumGetFloat8(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
 	}
 	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * The stored source is SQL its owner wrote.  Run for anybody else it would have that
+ * role's rights, as a superuser's for one.
+ */
+static void
+check_stored_source(const SlModel *model)
+{
+	Datum arg = CStringGetTextDatum(model->model);
+	bool isnull = true;
+	Oid owner = InvalidOid;
+
+	sl_query_read("SELECT owner FROM sessionlen.models WHERE model = $1", 1, (Oid[]){TEXTOID}, &arg);
+	if (SPI_processed == 1)
+		owner =
+			DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	if (isnull || owner != GetUserId())
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("only the owner of model \"%s\" may leave out source",
+							   model->model),
+						errdetail("Its stored source would run with your rights."),
+						errhint("Give the source: a table, a view or a query.")));
 }
 
 static void
@@ -313,6 +340,8 @@ run_source(FunctionCallInfo fcinfo, const char *model, const char *source, bool 
 	for (int i = 0; i < inputs->count; i++)
 		request.names[i] = inputs->input[i].name;
 	SPI_connect();
+	if (evaluating && source == NULL)
+		check_stored_source(b.model);
 	if (evaluating)
 		load_baselines(&b);
 	b.runner = sl_runner_create(b.model);

@@ -50,7 +50,7 @@ double
 sl_json_number(const JsonbValue *value)
 {
 	return DatumGetFloat8(
-		DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
+		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
 }
 
 char *

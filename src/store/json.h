@@ -13,6 +13,7 @@ extern JsonbValue *sl_json_get(JsonbContainer *object, const char *key);
 /* "number", "string", ... for messages. */
 extern const char *sl_json_type(const JsonbValue *value);
 
+/* A number too large for a double is infinite: range checks refuse it by name. */
 extern double sl_json_number(const JsonbValue *value);
 extern char *sl_json_cstring(const JsonbValue *value);
 

@@ -13,6 +13,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "sessionlen.h"
 #include "store/json.h"
 #include "store/query.h"
 #include "store/store.h"
@@ -90,7 +91,7 @@ load_scale(SlTarget *scale, Jsonb *stored)
 	scale->from_one = sl_json_bool(&stored->root, "from_one");
 	scale->mean = sl_json_double(&stored->root, "mean");
 	scale->scale = sl_json_double(&stored->root, "scale");
-	if (!isfinite(scale->mean) || !isfinite(scale->scale) || scale->scale == 0)
+	if (!isfinite(scale->mean) || !isfinite(scale->scale) || !(scale->scale > 0))
 		sl_damaged("the target's scale is impossible");
 }
 
@@ -99,9 +100,9 @@ load_row(SlModel *m)
 {
 	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
 
-	sl_query("SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
+	sl_query_read("SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
 			 "blas, censored FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
-			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+			 2, (Oid[]){TEXTOID, INT4OID}, args);
 	if (SPI_processed != 1)
 		sl_damaged("its version is gone");
 	m->source = TextDatumGetCString(column(1));
@@ -145,9 +146,9 @@ load_vocabularies(SlModel *m)
 
 		if (!sl_input_has_vocabulary(input))
 			continue;
-		sl_query("SELECT entries FROM sessionlen.vocabularies WHERE model = $1 AND version = $2 AND "
+		sl_query_read("SELECT entries FROM sessionlen.vocabularies WHERE model = $1 AND version = $2 AND "
 				 "column_name = $3",
-				 3, (Oid[]){TEXTOID, INT4OID, TEXTOID}, args, NULL);
+				 3, (Oid[]){TEXTOID, INT4OID, TEXTOID}, args);
 		if (SPI_processed != 1)
 			sl_damaged(psprintf("the vocabulary of \"%s\" is missing", input->name));
 		array_elements(column(1), TEXTOID, &entry, &count);
@@ -157,6 +158,17 @@ load_vocabularies(SlModel *m)
 	}
 }
 
+/* Whether a stored shape is [rows] or [rows, cols]. */
+static bool
+shape_matches(const ArrayType *shape, const SlParam *param)
+{
+	const int32 *size = (const int32 *) ARR_DATA_PTR(shape);
+	int dims = param->cols > 0 ? 2 : 1;
+
+	return ARR_NDIM(shape) == 1 && !ARR_HASNULL(shape) && ARR_DIMS(shape)[0] == dims &&
+		   size[0] == param->rows && (dims == 1 || size[1] == param->cols);
+}
+
 /* Copies one chunk to where it belongs, if it fits exactly. */
 static void
 load_chunk(SlModel *m, HeapTuple tuple, int64 *filled)
@@ -164,7 +176,8 @@ load_chunk(SlModel *m, HeapTuple tuple, int64 *filled)
 	TupleDesc desc = SPI_tuptable->tupdesc;
 	bool isnull;
 	char *name = TextDatumGetCString(SPI_getbinval(tuple, desc, 1, &isnull));
-	ArrayType *data = DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 2, &isnull));
+	ArrayType *shape = DatumGetArrayTypeP(SPI_getbinval(tuple, desc, 2, &isnull));
+	ArrayType *data = DatumGetArrayTypePCopy(SPI_getbinval(tuple, desc, 3, &isnull));
 	int count = ArrayGetNItems(ARR_NDIM(data), ARR_DIMS(data));
 	const float *from = (const float *) ARR_DATA_PTR(data);
 
@@ -175,6 +188,8 @@ load_chunk(SlModel *m, HeapTuple tuple, int64 *filled)
 
 		if (strcmp(param->name, name) != 0)
 			continue;
+		if (!shape_matches(shape, param))
+			sl_damaged(psprintf("weight \"%s\" has the wrong shape", name));
 		if (ARR_NDIM(data) != 1 || ARR_HASNULL(data) || ARR_ELEMTYPE(data) != FLOAT4OID ||
 			filled[p] + count > size)
 			sl_damaged(psprintf("weight \"%s\" has the wrong size or holds NULL", name));
@@ -183,6 +198,7 @@ load_chunk(SlModel *m, HeapTuple tuple, int64 *filled)
 				sl_damaged(psprintf("weight \"%s\" holds NaN or infinity", name));
 		memcpy(m->value + param->offset + filled[p], from, sizeof(float) * (Size) count);
 		filled[p] += count;
+		pfree(data); /* as large as the tuple it was read from */
 		return;
 	}
 	sl_damaged(psprintf("there is no weight \"%s\" in this network", name));
@@ -197,10 +213,15 @@ load_weights(SlModel *m)
 	Portal portal;
 	SPIPlanPtr plan;
 
+	if (m->net.params.total > (Size) sl_memory_limit * 1024 / sizeof(float))
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("model \"%s\" has %zu weights, more than sessionlen.memory_limit can hold",
+							   m->model, m->net.params.total),
+						errhint("Raise sessionlen.memory_limit.")));
 	m->value = MemoryContextAllocExtended(CurrentMemoryContext,
 										  sizeof(float) * m->net.params.total,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	plan = SPI_prepare("SELECT name, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
+	plan = SPI_prepare("SELECT name, shape, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
 					   "AND cluster IS NULL ORDER BY name, chunk",
 					   2, (Oid[]){TEXTOID, INT4OID});
 	portal = SPI_cursor_open(NULL, plan, args, NULL, true);
@@ -278,9 +299,9 @@ sl_store_load_checkpoint(const char *model, int version, SlTrainState *state, in
 	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version)};
 	size_t filled = 0;
 
-	sl_query("SELECT data, step, mu_product FROM sessionlen.checkpoints WHERE model = $1 AND "
+	sl_query_read("SELECT data, step, mu_product FROM sessionlen.checkpoints WHERE model = $1 AND "
 			 "version = $2 AND cluster IS NULL ORDER BY moment, chunk",
-			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+			 2, (Oid[]){TEXTOID, INT4OID}, args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;

@@ -10,4 +10,7 @@
  * are in SPI_tuptable. */
 extern void sl_query(const char *sql, int count, Oid *types, Datum *args, const char *nulls);
 
+/* The same for a SELECT that sees what the calling statement sees. */
+extern void sl_query_read(const char *sql, int count, Oid *types, Datum *args);
+
 #endif

@@ -54,9 +54,8 @@ sl_store_begin(const char *model)
 	lock_model(model);
 	sl_query("INSERT INTO sessionlen.models (model) VALUES ($1) ON CONFLICT DO NOTHING", 1,
 			 (Oid[]){TEXTOID}, &arg, NULL);
-	sl_query("UPDATE sessionlen.models SET last_version = last_version + 1 WHERE model = $1 "
-			 "RETURNING last_version",
-			 1, (Oid[]){TEXTOID}, &arg, NULL);
+	sl_query("SELECT last_version + 1 FROM sessionlen.models WHERE model = $1 FOR KEY SHARE", 1,
+			 (Oid[]){TEXTOID}, &arg, NULL);
 	if (SPI_processed == 0)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("must be owner of model \"%s\"", model),
@@ -322,6 +321,8 @@ sl_store_deploy(const char *model, int version)
 {
 	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version)};
 
-	sl_query("UPDATE sessionlen.models SET deployed = $2 WHERE model = $1", 2,
-			 (Oid[]){TEXTOID, INT4OID}, args, NULL);
+	sl_query("UPDATE sessionlen.models SET deployed = $2, last_version = (SELECT "
+			 "pg_catalog.max(v.version) FROM sessionlen.model_versions v WHERE v.model = $1) "
+			 "WHERE model = $1",
+			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
 }

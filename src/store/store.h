@@ -41,7 +41,8 @@ extern void sl_store_lookup(const char *model, int *version, pg_uuid_t *id);
 extern SlModel *sl_store_load(const char *model, int version);
 
 /* Locks the model's name against other trainings, creates it if it is new, checks that
- * the caller owns it, and returns the next version number. */
+ * the caller owns it, and returns the next version number.  The row itself stays free for
+ * deploy() while training runs; sl_store_deploy() takes note of the numbers used. */
 extern int sl_store_begin(const char *model);
 
 typedef struct SlVersionRow
@@ -78,6 +79,7 @@ extern bool sl_store_load_checkpoint(const char *model, int version, SlTrainStat
 /* keys NULL: the row over all keys. */
 extern void sl_store_baselines(const char *model, int version, int count, char **keys,
 							   const int64 *rows, const double *mean, const double *median);
+/* Lets one of the versions just stored serve. */
 extern void sl_store_deploy(const char *model, int version);
 
 /* "OpenBLAS 0.3.21 (Zen)" */

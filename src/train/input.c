@@ -58,8 +58,13 @@ read_preparation(SlInput *input, const JsonbValue *value)
 	}
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
 		bad_preparation(input->name, psprintf("of JSON type %s", sl_json_type(value)));
+	if (sl_json_get(value->val.binary.data, "as") == NULL &&
+		sl_json_get(value->val.binary.data, "embedding") == NULL)
+		bad_preparation(input->name, "without \"as\" or \"embedding\"");
 	field = sl_json_get(value->val.binary.data, "as");
-	if (field != NULL && field->type == jbvString)
+	if (field != NULL && field->type != jbvString)
+		bad_preparation(input->name, psprintf("of JSON type %s", sl_json_type(field)));
+	if (field != NULL)
 		read_preparation(input, field);
 	field = sl_json_get(value->val.binary.data, "embedding");
 	if (field != NULL)
@@ -74,7 +79,9 @@ read_preparation(SlInput *input, const JsonbValue *value)
 		input->dim = (int) dim;
 	}
 	field = sl_json_get(value->val.binary.data, "fold");
-	if (field != NULL && field->type == jbvBool)
+	if (field != NULL && field->type != jbvBool)
+		bad_preparation(input->name, "with a \"fold\" that is not true or false");
+	if (field != NULL)
 		input->fold = field->val.boolean;
 	for (JsonbIterator *it = JsonbIteratorInit(value->val.binary.data);;)
 	{
@@ -410,7 +417,7 @@ parse_input(SlInput *input, JsonbContainer *stored)
 	input->mean = sl_json_double(stored, "mean");
 	input->scale = sl_json_double(stored, "scale");
 	input->dim = sl_json_int(stored, "dim", 0, 4096);
-	if (!isfinite(input->mean) || !isfinite(input->scale) || input->scale == 0)
+	if (!isfinite(input->mean) || !isfinite(input->scale) || !(input->scale > 0))
 		sl_damaged("an input has an impossible scale");
 	if (input->prep == SL_PREP_EMBEDDING && input->dim == 0)
 		sl_damaged("an embedding has no dimensions");

@@ -266,7 +266,8 @@ sl_prepare(const SlTrainCall *call, const SlOptions *options, const SlModel *bas
 	SlRows *rows;
 
 	p->split = options->split;
-	if (p->split.by == SL_SPLIT_TIME && p->split.test_from == NULL)
+	if (p->split.by == SL_SPLIT_TIME && p->split.test_from == NULL &&
+		p->split.validation_from == NULL)
 		sl_split_find_cuts(&p->split, call->source, call->order_by);
 	cursor = sl_cursor_open(&request, false);
 	p->inputs = base ? base_inputs(base, call)

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "store/json.h"
@@ -24,13 +25,17 @@
 
 /* ---- cursor ---- */
 
+/*
+ * Columns are named without their table: "s.name" could also mean name(s), a function of
+ * whoever wrote the model, which would then run with the rights of whoever predicts.
+ */
 static void
 append_column(StringInfo sql, const char *column, const char *type)
 {
 	if (column == NULL)
 		appendStringInfo(sql, "NULL::%s, ", type);
 	else
-		appendStringInfo(sql, "s.%s, ", quote_identifier(column));
+		appendStringInfo(sql, "%s, ", quote_identifier(column));
 }
 
 /* The expression that tells a row's part, where rows and not keys decide. */
@@ -41,15 +46,30 @@ append_part(StringInfo sql, const SlRequest *request)
 	const char *order = quote_identifier(request->order_by);
 
 	if (split != NULL && split->by == SL_SPLIT_COLUMN)
-		appendStringInfo(sql, "s.%s::pg_catalog.text", quote_identifier(split->column));
+		appendStringInfo(sql, "%s::pg_catalog.text", quote_identifier(split->column));
 	else if (split != NULL && split->by == SL_SPLIT_TIME)
-		appendStringInfo(sql,
-						 "CASE WHEN s.%s >= %s THEN 'test' WHEN s.%s >= %s THEN 'validation' "
-						 "ELSE 'train' END",
-						 order, quote_literal_cstr(split->test_from), order,
-						 quote_literal_cstr(split->validation_from));
+	{
+		appendStringInfoString(sql, "CASE WHEN false THEN NULL");
+		if (split->test_from != NULL)
+			appendStringInfo(sql, " WHEN %s >= %s THEN 'test'", order,
+							 quote_literal_cstr(split->test_from));
+		if (split->validation_from != NULL)
+			appendStringInfo(sql, " WHEN %s >= %s THEN 'validation'", order,
+							 quote_literal_cstr(split->validation_from));
+		appendStringInfoString(sql, " ELSE 'train' END");
+	}
 	else
 		appendStringInfoString(sql, "NULL::pg_catalog.text");
+}
+
+static Portal
+open_portal(const char *sql)
+{
+	SPIPlanPtr plan = SPI_prepare(sql, 0, NULL);
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	return SPI_cursor_open(NULL, plan, NULL, NULL, true);
 }
 
 SlCursor *
@@ -57,7 +77,6 @@ sl_cursor_open(const SlRequest *request, bool by_partition)
 {
 	SlCursor *cursor = palloc0(sizeof(SlCursor));
 	StringInfoData sql;
-	SPIPlanPtr plan;
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
@@ -67,22 +86,31 @@ sl_cursor_open(const SlRequest *request, bool by_partition)
 	append_column(&sql, request->censored, "pg_catalog.bool");
 	append_part(&sql, request);
 	for (int i = 0; i < request->count; i++)
-		appendStringInfo(&sql, ", s.%s", quote_identifier(request->names[i]));
-	appendStringInfo(&sql, " FROM %s AS s ORDER BY ", sl_source_sql(request->source));
-	if (by_partition)
-		appendStringInfo(&sql, "s.%s, ", quote_identifier(request->partition_by));
-	appendStringInfo(&sql, "s.%s", quote_identifier(request->order_by));
-
-	plan = SPI_prepare(sql.data, 0, NULL);
-	if (plan == NULL)
-		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	cursor->portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+		appendStringInfo(&sql, ", %s", quote_identifier(request->names[i]));
+	appendStringInfo(&sql, " FROM %s AS s ORDER BY %s", sl_source_sql(request->source),
+					 by_partition ? "1, 2" : "2");
+	cursor->portal = open_portal(sql.data);
 	cursor->columns = SL_COLUMNS + request->count;
 	cursor->reader = palloc0(sizeof(SlValueReader) * cursor->columns);
 	cursor->value = palloc0(sizeof(Datum) * cursor->columns);
 	cursor->isnull = palloc0(sizeof(bool) * cursor->columns);
 	for (int i = 0; i < cursor->columns; i++)
-		sl_value_reader(&cursor->reader[i], TupleDescAttr(cursor->portal->tupDesc, i)->atttypid);
+	{
+		Oid type = TupleDescAttr(cursor->portal->tupDesc, i)->atttypid;
+
+		/* a name that is not a column's can still mean the whole row */
+		if (type_is_rowtype(type))
+			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+							errmsg("column \"%s\" is of the row type %s",
+								   NameStr(TupleDescAttr(cursor->portal->tupDesc, i)->attname),
+								   format_type_be(type)),
+							errhint("Name its fields in a query.")));
+		sl_value_reader(&cursor->reader[i], type);
+	}
+	if (cursor->reader[SL_COLUMN_CENSORED].kind != SL_VALUE_BOOL)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("the censored column \"%s\" must be of type boolean",
+							   request->censored)));
 	cursor->has_target = request->target != NULL;
 	cursor->has_part =
 		request->split &&
@@ -149,9 +177,7 @@ sl_cursor_order(SlCursor *cursor)
 SlPart
 sl_cursor_part(SlCursor *cursor)
 {
-	char *name = cursor->isnull[SL_COLUMN_PART]
-					 ? "null"
-					 : TextDatumGetCString(cursor->value[SL_COLUMN_PART]);
+	char *name = key_text(cursor, SL_COLUMN_PART, "the split column");
 
 	for (int p = SL_TRAIN; p <= SL_TEST; p++)
 		if (strcmp(name, sl_part_name((SlPart) p)) == 0)
@@ -172,24 +198,29 @@ void
 sl_split_find_cuts(SlSplit *split, const char *source, const char *order_by)
 {
 	int guc_level = NewGUCNestLevel();
-	char *order = psprintf("s.%s", quote_identifier(order_by));
 	char *sql = psprintf(
 		"SELECT (c.at)[1]::pg_catalog.text, (c.at)[2]::pg_catalog.text FROM (SELECT "
 		"pg_catalog.percentile_disc(ARRAY[%.17g, %.17g]::pg_catalog.float8[]) WITHIN GROUP "
 		"(ORDER BY %s) AS at FROM %s AS s) AS c",
-		1 - split->validation - split->test, 1 - split->test, order, sl_source_sql(source));
+		1 - split->validation - split->test, 1 - split->test, quote_identifier(order_by),
+		sl_source_sql(source));
+	MemoryContext context = CurrentMemoryContext;
+	Portal portal;
 
 	/* cut points are kept as text and must mean the same in every session */
 	set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 					  false);
-	if (SPI_execute(sql, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the cut points of the split");
+	set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+					  0, false);
+	portal = open_portal(sql); /* a cursor takes one statement only, whatever source says */
+	SPI_cursor_fetch(portal, true, 1);
+	MemoryContextSwitchTo(context);
 	AtEOXact_GUC(true, guc_level);
-	split->validation_from = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	split->test_from = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	if (split->validation_from == NULL || split->test_from == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-						errmsg("the source has no rows")));
+	if (SPI_processed > 0 && split->validation > 0)
+		split->validation_from = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (SPI_processed > 0 && split->test > 0)
+		split->test_from = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	SPI_cursor_close(portal);
 }
 
 /* ---- columns ---- */
@@ -244,15 +275,15 @@ make_room(Filling *f)
 /* A number as the float that is kept.  Times are counted from the first one seen: as
  * seconds since 2000 a float would blur them to minutes. */
 static float
-kept_number(SlRows *rows, int i, const SlValueReader *reader, double number)
+kept_number(SlRows *rows, int i, const SlValueReader *reader, double number, const char *column)
 {
 	if (isnan(rows->base[i]))
 		rows->base[i] =
 			reader->kind == SL_VALUE_DATE || reader->kind == SL_VALUE_TIMESTAMP ? number : 0;
 	if (fabs(number - rows->base[i]) > FLT_MAX)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("a number is too large for single precision"),
-						errdetail("It is %g.", number)));
+						errmsg("a value of column \"%s\" is out of range", column),
+						errdetail("%g leaves single precision.", number)));
 	return (float) (number - rows->base[i]);
 }
 
@@ -274,10 +305,8 @@ store_inputs(Filling *f, SlCursor *cursor, bool new_vocabularies)
 
 			if (!isnull)
 			{
-				MemoryContext old = MemoryContextSwitchTo(cursor->batch);
 				char *text = sl_value_text(reader, value, input->fold);
 
-				MemoryContextSwitchTo(old);
 				code = new_vocabularies ? sl_vocabulary_add(input->vocabulary, text)
 										: sl_vocabulary_code(input->vocabulary, text);
 			}
@@ -286,7 +315,8 @@ store_inputs(Filling *f, SlCursor *cursor, bool new_vocabularies)
 		else
 			((float *) rows->column[i])[rows->rows] =
 				isnull ? NAN
-					   : kept_number(rows, i, reader, sl_value_number(reader, value, input->name));
+					   : kept_number(rows, i, reader, sl_value_number(reader, value, input->name),
+									 input->name);
 	}
 }
 
@@ -295,9 +325,11 @@ store_row(Filling *f, SlCursor *cursor, bool new_vocabularies)
 {
 	SlRows *rows = f->rows;
 	int i = rows->rows;
+	MemoryContext old;
 
 	if (i == f->room)
 		make_room(f);
+	old = MemoryContextSwitchTo(cursor->batch); /* detoasted values go with it */
 	f->sequence[i] = sl_vocabulary_add(rows->keys, sl_cursor_key(cursor)) - 1;
 	if (cursor->isnull[SL_COLUMN_ORDER])
 		(void) sl_cursor_order(cursor); /* raises the error */
@@ -318,6 +350,7 @@ store_row(Filling *f, SlCursor *cursor, bool new_vocabularies)
 			!cursor->isnull[SL_COLUMN_CENSORED] && DatumGetBool(cursor->value[SL_COLUMN_CENSORED]);
 	rows->part[i] = cursor->has_part ? sl_cursor_part(cursor) : SL_TRAIN;
 	store_inputs(f, cursor, new_vocabularies);
+	MemoryContextSwitchTo(old);
 	rows->rows++;
 }
 
@@ -420,9 +453,6 @@ sl_rows_read(SlCursor *cursor, const SlInputs *inputs, const SlSplit *split,
 	rows->base = palloc(sizeof(double) * Max(inputs->count, 1));
 	for (int i = 0; i < inputs->count; i++)
 		rows->base[i] = inputs->input[i].prep == SL_PREP_LOG1P ? 0 : NAN;
-	if (TupleDescAttr(cursor->portal->tupDesc, SL_COLUMN_CENSORED)->atttypid != BOOLOID)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("the censored column must be of type boolean")));
 	rows->censored = palloc(1);
 	while (sl_cursor_next(cursor))
 		store_row(&f, cursor, new_vocabularies);

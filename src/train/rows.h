@@ -65,7 +65,7 @@ extern SlPart sl_cursor_part(SlCursor *cursor);
 
 extern void sl_cursor_close(SlCursor *cursor);
 
-/* Fills in split->validation_from and test_from of a split by time. */
+/* Fills in split->validation_from and test_from of a split by time; NULL: no such part. */
 extern void sl_split_find_cuts(SlSplit *split, const char *source, const char *order_by);
 
 /* A source read whole: rows of a sequence lie together, in order. */

@@ -58,7 +58,7 @@ sl_source_sql(const char *source)
 #endif
 	);
 	range = makeRangeVarFromNameList(names);
-	table = RangeVarGetRelid(range, NoLock, false);
+	table = RangeVarGetRelid(range, AccessShareLock, false); /* as the query will: no drop between */
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
 									  get_rel_name(table));
 }

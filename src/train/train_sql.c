@@ -33,16 +33,23 @@ text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
-static char *
-name_argument(FunctionCallInfo fcinfo, int number, const char *name)
+/* A name the parser would not cut off. */
+static void
+check_name(const char *value, const char *name)
 {
-	char *value = text_argument(fcinfo, number, name);
-
 	if (value[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", name)));
 	if (strlen(value) >= NAMEDATALEN)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("%s is too long", name),
 						errdetail("Names have at most %d bytes.", NAMEDATALEN - 1)));
+}
+
+static char *
+name_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	char *value = text_argument(fcinfo, number, name);
+
+	check_name(value, name);
 	return value;
 }
 
@@ -72,6 +79,7 @@ role_argument(FunctionCallInfo fcinfo, int number, const char *name, SlRole role
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("%s must not hold NULL", name)));
 		column = TextDatumGetCString(element[i]);
+		check_name(column, psprintf("a name in %s", name));
 		for (int j = 0; j < call->count; j++)
 			if (strcmp(call->names[j], column) == 0)
 				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
@@ -423,6 +431,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 	SlModel *base = NULL;
 	SlPrepared *prepared;
 	List *search;
+	int first_version;
 	Run best = {0};
 	Datum row;
 
@@ -433,7 +442,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 		search = list_make1(NULL);
 	SPI_connect();
 	(void) sl_store_blas(); /* a missing library is known before the work */
-	best.version = sl_store_begin(call.model);
+	first_version = sl_store_begin(call.model);
 	if (options.warm_start)
 		base = sl_store_load(call.model, 0);
 	prepared = sl_prepare(&call, &options, base, limit);
@@ -450,7 +459,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 			ereport(NOTICE, (errmsg("search %d/%d: %s", i + 1, list_length(search),
 									JsonbToCString(NULL, &((Jsonb *) list_nth(search, i))->root,
 												   -1))));
-		run.version = i == 0 ? best.version : sl_store_begin(call.model);
+		run.version = first_version + i;
 		run_training(&run, base, limit);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
