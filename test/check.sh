@@ -15,7 +15,7 @@
 read -ra select <<<"${TESTS:-}"
 unset TESTS
 passed=0 failed=0 skipped=0 ran=0
-used=()
+used=() failures=()
 
 # picked KIND NAME: is this one of the tests asked for?
 picked()
@@ -58,7 +58,9 @@ count_regress()
 	passed=$((passed + ok))
 	failed=$((failed + bad))
 	ran=$((ran + asked))
-	[ "$bad" = 0 ]
+	[ "$bad" = 0 ] && return
+	mapfile -t -O ${#failures[@]} failures < <(grep -E '^not ok|FAILED|^test .*failed' "$log")
+	return 1
 }
 
 # Count the assertions in a log of "prove -v".  A test program that ends badly without
@@ -78,9 +80,10 @@ count_tap()
 	ran=$((ran + ok + bad + broken + skip))
 	echo "   $ok ok, $((bad + broken)) not ok, $skip skipped"
 	grep -iE '^ok .*# skip|\.\. skipped' "$log" | sed 's/^/   /'
-	if [ "$status" != 0 ]; then
-		grep -vE '^ok ' "$log" | tail -n 150
-	fi
+	[ "$status" != 0 ] || return 0
+	grep -vE '^ok ' "$log" | tail -n 150
+	mapfile -t -O ${#failures[@]} failures < <(
+		grep -E '^not ok|\(Wstat: ' "$log" | sed "s|$sl_work/||")
 }
 
 run_sql()
@@ -167,6 +170,7 @@ check_server_log()
 	echo "the server crashed:"
 	grep -E -B 5 -A 5 'was terminated by signal|PANIC:|TRAP:' "$sl_log" | tail -n 60
 	failed=$((failed + 1))
+	failures+=("a process of the server crashed")
 }
 
 # Every word asked for, and without words every kind, must have run something.
@@ -175,7 +179,7 @@ check_selection()
 	local w
 	for w in "${select[@]+"${select[@]}"}"; do
 		[[ " ${used[*]-} " == *" $w "* ]] || {
-			echo "no test is called \"$w\""
+			failures+=("no test is called \"$w\"")
 			failed=$((failed + 1))
 		}
 	done
@@ -186,7 +190,7 @@ run_kind()
 	local before=$ran
 	"run_$1"
 	[ ${#select[@]} -eq 0 ] && [ "$ran" = "$before" ] && [ -d "$sl_src/test/$1" ] || return 0
-	echo "the tests in test/$1 did not run"
+	failures+=("the tests in test/$1 did not run")
 	failed=$((failed + 1))
 }
 
@@ -203,24 +207,36 @@ clean_up()
 	fi
 }
 
-sl_packages check
-sl_workdir "$(mktemp -d /var/tmp/sessionlen-check.XXXXXX)"
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+main()
+{
+	sl_packages check
+	sl_workdir "$(mktemp -d /var/tmp/sessionlen-check.XXXXXX)"
+	trap clean_up EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
 
-sl_private_tree
-sl_copy_sources
-sl_copy_shared_data
-sl_build
-sl_server_start "$sl_work/data_dir"
-for kind in sql isolation unit; do
-	run_kind $kind
-done
-check_server_log
-run_kind t
-check_selection
+	sl_private_tree
+	sl_copy_sources
+	sl_copy_shared_data
+	sl_build
+	sl_server_start "$sl_work/data_dir"
+	local kind
+	for kind in sql isolation unit; do
+		run_kind $kind
+	done
+	check_server_log
+	run_kind t
+	check_selection
 
-[ "$skipped" = 0 ] || sl_say "$skipped skipped"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+	[ "$skipped" = 0 ] || sl_say "$skipped skipped"
+	if [ "$failed" != 0 ]; then
+		sl_say "failed:"
+		printf '   %s\n' "${failures[@]}"
+	fi
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+
+# Read as a whole before it runs, so that the file may change meanwhile.
+main
+exit

@@ -254,8 +254,8 @@ sl_server_start()
 	shift
 	export PGHOST=$sl_sock PGPORT=${SL_PORT:-54399} PGUSER=postgres
 	cd "$sl_work" || return
-	sl_as "$sl_bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
-		--no-sync >"$sl_work/initdb.log" 2>&1 </dev/null || {
+	sl_run sl_as "$sl_bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 \
+		--no-sync >"$sl_work/initdb.log" 2>&1 || {
 		cat "$sl_work/initdb.log"
 		sl_die "initdb failed"
 	}
@@ -269,7 +269,7 @@ sl_server_start()
 		full_page_writes = off
 		$(printf '%s\n' "$@")
 	END
-	sl_as "$sl_bin/pg_ctl" -D "$data" -s -w -t 60 -l "$sl_log" start </dev/null || {
+	sl_run sl_as "$sl_bin/pg_ctl" -D "$data" -s -w -t 60 -l "$sl_log" start || {
 		tail -n 30 "$sl_log"
 		sl_die "the server did not start"
 	}

@@ -57,7 +57,8 @@ compile()
 	in_root "$1" /bin/sh -c '
 		rm -rf /tmp/build && cp -r /root/sessionlen /tmp/build && cd /tmp/build &&
 		make -s CC="$2" PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config \
-			COPT="-Werror $(test "$2" = gcc || echo -Wno-unknown-warning-option)"' \
+			COPT="-Werror $(test "$2" = gcc || echo -Wno-unknown-warning-option \
+				-Wno-ignored-optimization-argument)"' \
 		sh "$2" "$3" >"$work/log" 2>&1 && ! grep -q 'warning:' "$work/log" && return
 	tail -n 60 "$work/log"
 	return 1
@@ -138,20 +139,27 @@ check_clean()
 	return $bad
 }
 
-summary=()
-command -v mmdebstrap >/dev/null || {
-	sl_apt_update
-	apt-get -q -y --no-install-recommends install mmdebstrap </dev/null ||
-		sl_die "mmdebstrap could not be installed"
-}
-work=$(mktemp -d /var/tmp/sessionlen-roots.XXXXXX)
-# A root may hold mounts only inside the namespace that made them, which is gone.
-trap 'sl_end_child; rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+main()
+{
+	summary=()
+	command -v mmdebstrap >/dev/null || {
+		sl_apt_update
+		apt-get -q -y --no-install-recommends install mmdebstrap </dev/null ||
+			sl_die "mmdebstrap could not be installed"
+	}
+	work=$(mktemp -d /var/tmp/sessionlen-roots.XXXXXX)
+	# A root has mounts only inside a namespace, which ends with its command.
+	trap 'sl_end_child; rm -rf --one-file-system "$work"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
 
-case ${1:-} in
-	check-matrix) check_matrix ;;
-	check-clean) check_clean ;;
-	*) sl_die "usage: matrix.sh check-matrix|check-clean" ;;
-esac
+	case ${1:-} in
+		check-matrix) check_matrix ;;
+		check-clean) check_clean ;;
+		*) sl_die "usage: matrix.sh check-matrix|check-clean" ;;
+	esac
+}
+
+# Read as a whole before it runs, so that the file may change meanwhile.
+main "$@"
+exit

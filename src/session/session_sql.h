@@ -30,7 +30,7 @@ enum
 
 extern SlEvent sl_event_arg(TimestampTz ts, double seconds);
 extern int64 sl_gap_arg(const Interval *gap);
-extern void sl_gap_differs(void) pg_attribute_noreturn();
+extern _Noreturn void sl_gap_differs(void);
 extern TupleDesc sl_session_desc(Oid type, MemoryContext context);
 extern Datum sl_session_datum(TupleDesc desc, const SlSession *session);
 

@@ -33,6 +33,6 @@ extern void sl_json_put_key(StringInfo out, const char *key);
 extern Jsonb *sl_json_parse(const char *text);
 
 /* Raises the error for stored model data that can't be right. */
-extern void sl_damaged(const char *what) pg_attribute_noreturn();
+extern _Noreturn void sl_damaged(const char *what);
 
 #endif
