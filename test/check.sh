@@ -136,7 +136,7 @@ run_unit()
 unit()
 {
 	cd "$sl_src" || return
-	sl_as make -C test/unit -j"$(nproc)" check TESTS="$1" PROVE_FLAGS=-v
+	sl_as make -s -C test/unit -j"$(nproc)" check TESTS="$1" PROVE_FLAGS=-v
 }
 
 run_t()

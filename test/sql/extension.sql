@@ -47,9 +47,10 @@ WHERE NOT inner_part AND pronargs > 0
   AND (proargnames IS NULL OR '' = ANY (proargnames[1:pronargs]))
 ORDER BY oid::regprocedure::text;
 
--- What only computes runs in parallel workers, and aggregates do so in part.
+-- What only computes runs in parallel workers, and aggregates do so in part; what
+-- reads tables leaves its workers at least a parallel plan.
 SELECT oid::regprocedure, provolatile, proparallel FROM functions
-WHERE provolatile <> 'v' AND proparallel <> 's' AND proname !~ '^(predict|progress)'
+WHERE provolatile = 'i' AND proparallel <> 's' OR provolatile = 's' AND proparallel = 'u'
 ORDER BY oid::regprocedure::text;
 SELECT aggfnoid::regprocedure FROM pg_aggregate JOIN functions f ON f.oid = aggfnoid
 WHERE aggcombinefn = 0 OR aggtranstype = 'internal'::regtype AND (aggserialfn = 0 OR aggdeserialfn = 0)
