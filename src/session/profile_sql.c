@@ -74,7 +74,11 @@ source_query(text *source, const char *argument)
 #else
 	names = stringToQualifiedNameList(string);
 #endif
-	(void) RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, false);
+	if (!OidIsValid(
+			RangeVarGetRelid(makeRangeVarFromNameList(names), AccessShareLock, true)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s\" does not exist", string),
+						errdetail("It is what \"%s\" names.", argument)));
 	return psprintf("TABLE %s", NameListToQuotedString(names));
 }
 
