@@ -32,11 +32,16 @@ typedef void (*GemmFunction)(int order, int trans_a, int trans_b, int m, int n, 
 							 float alpha, const float *a, int lda, const float *b,
 							 int ldb, float beta, float *c, int ldc);
 
+typedef void (*GemvFunction)(int order, int trans, int m, int n, float alpha,
+							 const float *a, int lda, const float *x, int incx,
+							 float beta, float *y, int incy);
+
 static struct
 {
 	bool tried;
 	void *library;
 	GemmFunction gemm;
+	GemvFunction gemv;
 	int (*get_threads)(void);
 	char version[64];
 	char kernel[32];
@@ -188,11 +193,14 @@ sl_blas_load(void)
 	describe(library);
 	blas.get_threads = (int (*)(void)) dlsym(library, "openblas_get_num_threads");
 	blas.gemm = (GemmFunction) dlsym(library, "cblas_sgemm");
-	if (blas.gemm == NULL || set_threads == NULL || blas.get_threads == NULL)
+	blas.gemv = (GemvFunction) dlsym(library, "cblas_sgemv");
+	if (blas.gemm == NULL || blas.gemv == NULL || set_threads == NULL ||
+		blas.get_threads == NULL)
 	{
 		blas.gemm = NULL;
-		snprintf(blas.error, sizeof(blas.error),
-				 "libopenblas.so.0 lacks cblas_sgemm or openblas_set_num_threads");
+		snprintf(
+			blas.error, sizeof(blas.error),
+			"libopenblas.so.0 lacks cblas_sgemm, cblas_sgemv or openblas_set_num_threads");
 		dlclose(library);
 		return false;
 	}
@@ -252,6 +260,32 @@ plain_gemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const f
 		}
 }
 
+/* y = alpha A x + beta y; a y that does not count is cleared here, as libraries differ in
+ * what they do with a NaN in it. */
+static void
+vector_product(bool trans, int rows, int cols, float alpha, const float *a, int lda,
+			   const float *x, int incx, float beta, float *y, int incy)
+{
+	if (beta == 0)
+		for (int i = 0; i < (trans ? cols : rows); i++)
+			y[(size_t) i * incy] = 0;
+	blas.gemv(ROW_MAJOR, trans ? TRANSPOSED : PLAIN, rows, cols, alpha, a, lda, x, incx,
+			  beta == 0 ? 1 : beta, y, incy);
+}
+
+/*
+ * With so few rows, copying B into the product's internal form costs more than the
+ * product: 5 times as much for one row, still more for three, less for five.
+ */
+#define FEW_ROWS 3
+#define WORTH_COPYING 32
+
+static bool
+few_rows(int m, int n, int k)
+{
+	return m == 1 || (m <= FEW_ROWS && n >= WORTH_COPYING && k >= WORTH_COPYING);
+}
+
 void
 sl_gemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a,
 		int lda, const float *b, int ldb, float beta, float *c, int ldc)
@@ -266,7 +300,16 @@ sl_gemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const floa
 
 	uint64_t mode = sl_flush_denormals();
 
-	blas.gemm(ROW_MAJOR, trans_a ? TRANSPOSED : PLAIN, trans_b ? TRANSPOSED : PLAIN, m, n,
-			  k, alpha, a, lda, b, ldb, beta, c, ldc);
+	if (n == 1)
+		vector_product(trans_a, trans_a ? k : m, trans_a ? m : k, alpha, a, lda, b,
+					   trans_b ? 1 : ldb, beta, c, ldc);
+	else if (few_rows(m, n, k))
+		for (int i = 0; i < m; i++)
+			vector_product(!trans_b, trans_b ? n : k, trans_b ? k : n, alpha, b, ldb,
+						   a + (trans_a ? (size_t) i : (size_t) i * lda),
+						   trans_a ? lda : 1, beta, c + (size_t) i * ldc, 1);
+	else
+		blas.gemm(ROW_MAJOR, trans_a ? TRANSPOSED : PLAIN, trans_b ? TRANSPOSED : PLAIN,
+				  m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 	sl_restore_denormals(mode);
 }

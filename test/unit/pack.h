@@ -5,6 +5,7 @@
 #ifndef PACK_H
 #define PACK_H
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -52,6 +53,13 @@ pack_numbers(uint64_t *state, size_t n, float scale)
 	for (size_t i = 0; i < n; i++)
 		x[i] = scale * pack_random(state);
 	return x;
+}
+
+/* The larger of two errors, where NaN is the largest of all. */
+__attribute__((unused)) static double
+pack_worse(double a, double b)
+{
+	return isnan(a) || a > b ? a : b;
 }
 
 /* An arena of the size that a counting one came to. */

@@ -77,11 +77,9 @@ check_errors(const Function *f)
 			if (want > FLT_MAX)
 				infinite_right &= isinf(y[i]) && y[i] > 0;
 			else if (x[i] >= f->from && fabs(want) >= FLT_MIN)
-				relative = fmax(relative, error / fabs(want));
+				relative = pack_worse(relative, error / fabs(want));
 			else
-				absolute = fmax(absolute, error);
-			if (isnan(y[i]))
-				relative = NAN;
+				absolute = pack_worse(absolute, error);
 		}
 	}
 	ok(relative <= f->relative, "%s of %s: relative error %.2e", sl_kernel_name(),
@@ -176,7 +174,7 @@ gates_close(Gates *g)
 static double
 worst(double so_far, double got, double want)
 {
-	return fmax(so_far, fabs(got - want));
+	return pack_worse(so_far, fabs(got - want));
 }
 
 static void

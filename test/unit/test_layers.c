@@ -284,7 +284,7 @@ difference(Case *c, float *x, const float *gradient, size_t n)
 		double numeric = (up - down) / (width - x[i]);
 
 		x[i] = keep;
-		worst = fmax(worst, fabs(numeric - gradient[i]));
+		worst = pack_worse(worst, fabs(numeric - gradient[i]));
 		largest = fmax(largest, fabs(gradient[i]));
 	}
 	return worst == 0 ? 0 : largest == 0 ? NAN : worst / largest;

@@ -45,7 +45,7 @@ relative(const float *got, const float *want, size_t n)
 	{
 		double difference = fabs((double) got[i] - want[i]);
 
-		worst = difference <= worst ? worst : difference; /* NaN sticks */
+		worst = pack_worse(worst, difference);
 		largest = fmax(largest, fabs(want[i]));
 	}
 	return worst / largest;
@@ -321,7 +321,7 @@ check_optimiser(Training *t, const Fixture *fixture, SlOptimKind kind)
 		double loss = training_pass(t);
 		double error = fabs(loss - losses[step - 1]) / losses[step - 1];
 
-		loss_error = error <= loss_error ? loss_error : error;
+		loss_error = pack_worse(loss_error, error);
 		if (step <= 10)
 			sl_optim_step(kind, step, rate, decay, &mu_product, t->net.params.total,
 						  t->value, t->grad, t->moments);
@@ -336,7 +336,7 @@ check_optimiser(Training *t, const Fixture *fixture, SlOptimKind kind)
 		{
 			double error = fabs((double) t->value[param->offset + k] - want[k]) / rate;
 
-			weight_error = error <= weight_error ? weight_error : error;
+			weight_error = pack_worse(weight_error, error);
 		}
 	}
 	ok(weight_error <= 1e-2, "%s: weights after ten steps, in learning rates (%.1e)",

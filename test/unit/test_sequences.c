@@ -132,7 +132,7 @@ distance(const float *a, const float *b, size_t n)
 	double result = 0;
 
 	for (size_t i = 0; i < n; i++)
-		result = fmax(result, fabs((double) a[i] - b[i]));
+		result = pack_worse(result, fabs((double) a[i] - b[i]));
 	return result;
 }
 
@@ -181,11 +181,12 @@ compare_alone(const Layer *layer, const Pass *packed, int b, int length, float *
 
 	pack_make(&alone.pack, &length, 1);
 	pass_run(layer, &alone, b);
-	errors->y = fmax(errors->y, distance(alone.y, y, (size_t) length * hidden));
-	errors->state =
-		fmax(errors->state,
-			 distance(alone.state_out, packed->state_out + (size_t) b * states, states));
-	errors->dx = fmax(errors->dx, distance(alone.dx, dx, (size_t) length * layer->in));
+	errors->y = pack_worse(errors->y, distance(alone.y, y, (size_t) length * hidden));
+	errors->state = pack_worse(
+		errors->state,
+		distance(alone.state_out, packed->state_out + (size_t) b * states, states));
+	errors->dx =
+		pack_worse(errors->dx, distance(alone.dx, dx, (size_t) length * layer->in));
 	for (size_t i = 0; i < layer->params.total; i++)
 		sum[i] += alone.grad[i];
 	free(y);
