@@ -70,10 +70,12 @@ static const Option option_table[] = {
 	 "probability of dropping a layer's output in training"},
 	{"recurrent_dropout", OPT_REAL, AT(recurrent_dropout), 0, 0.99, NULL, "0",
 	 "probability of dropping a hidden unit's way into the next step, for a whole sequence"},
-	{"batch_size", OPT_INT, AT(batch_size), 1, 1 << 20, NULL, "64", "sequences in a step"},
+	{"batch_size", OPT_INT, AT(batch_size), 1, 1 << 20, NULL, "64",
+	 "sequences in a step"},
 	{"sequence_length", OPT_INT, AT(sequence_length), 1, SL_MAX_STEPS, NULL, "32",
 	 "rows of a sequence in a step; the state is carried on; 1: every row alone"},
-	{"epochs", OPT_INT, AT(epochs), 1, 1000000, NULL, "20", "passes over the training rows"},
+	{"epochs", OPT_INT, AT(epochs), 1, 1000000, NULL, "20",
+	 "passes over the training rows"},
 	{"time_limit", OPT_REAL, AT(time_limit), 0, 1e9, NULL, "0",
 	 "seconds after which training ends normally; 0: none"},
 	{"patience", OPT_INT, AT(patience), 0, 1000000, NULL, "0",
@@ -83,7 +85,8 @@ static const Option option_table[] = {
 	 "what is minimised, on the transformed target"},
 	{"quantiles", OPT_LEVELS, AT(quantile), 0, 1, NULL, "[0.1, 0.5, 0.9]",
 	 "levels that the losses quantile and weibull predict"},
-	{"optimizer", OPT_NAME, AT(optimizer), 0, 0, sl_optim_name, "\"adam\"", "the optimiser"},
+	{"optimizer", OPT_NAME, AT(optimizer), 0, 0, sl_optim_name, "\"adam\"",
+	 "the optimiser"},
 	{"learning_rate", OPT_REAL, AT(learning_rate), 1e-12, 1e3, NULL, "null",
 	 "step size; default by optimiser, 0.001 for adam"},
 	{"schedule", OPT_NAME, AT(schedule), 0, 0, sl_schedule_name, "\"constant\"",
@@ -96,7 +99,8 @@ static const Option option_table[] = {
 	 "L2 penalty; decoupled with adamw"},
 	{"standardize", OPT_BOOL, AT(standardize), 0, 0, NULL, "true",
 	 "z-scores for numeric columns and the target, where columns or target_transform don't say otherwise"},
-	{"target_transform", OPT_NAME, AT(target_transform), 0, 0, sl_target_transform_name, "null",
+	{"target_transform", OPT_NAME, AT(target_transform), 0, 0, sl_target_transform_name,
+	 "null",
 	 "of the target before training, undone in predictions; default by standardize"},
 	{"upper_percentile", OPT_REAL, AT(upper_percentile), 1, 100, NULL, "100",
 	 "targets above it are left out of training, and only there"},
@@ -142,8 +146,8 @@ valid_names(const Option *option)
 	return list.data;
 }
 
-static void
-wrong_type(const char *key, const char *wanted, const JsonbValue *value)
+void
+sl_option_wrong_type(const char *key, const char *wanted, const JsonbValue *value)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("option \"%s\" must be %s", key, wanted),
@@ -157,7 +161,7 @@ read_number(const char *key, const JsonbValue *value, double min, double max, bo
 	double number;
 
 	if (value->type != jbvNumeric)
-		wrong_type(key, whole ? "a whole number" : "a number", value);
+		sl_option_wrong_type(key, whole ? "a whole number" : "a number", value);
 	number = sl_json_number(value);
 	if (!(number >= min && number <= max) || (whole && number != floor(number)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -173,7 +177,7 @@ read_name(SlOptions *options, const Option *option, const JsonbValue *value)
 	char *given;
 
 	if (value->type != jbvString)
-		wrong_type(option->key, "a string", value);
+		sl_option_wrong_type(option->key, "a string", value);
 	given = sl_json_cstring(value);
 	for (int i = 0; option->name(i) != NULL; i++)
 		if (strcmp(option->name(i), given) == 0)
@@ -181,14 +185,16 @@ read_name(SlOptions *options, const Option *option, const JsonbValue *value)
 			*FIELD(int, options, option) = i;
 			return;
 		}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unrecognized value \"%s\" for option \"%s\"", given, option->key),
-					errhint("Valid values are: %s.", valid_names(option))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized value \"%s\" for option \"%s\"", given, option->key),
+			 errhint("Valid values are: %s.", valid_names(option))));
 }
 
 /* Numbers of an array (or one bare number) into out[max_count]; returns how many. */
 static int
-read_numbers(const Option *option, const JsonbValue *value, double *out, int max_count, bool whole)
+read_numbers(const Option *option, const JsonbValue *value, double *out, int max_count,
+			 bool whole)
 {
 	JsonbIterator *it;
 	JsonbIteratorToken token;
@@ -201,15 +207,17 @@ read_numbers(const Option *option, const JsonbValue *value, double *out, int max
 		return 1;
 	}
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
-		wrong_type(option->key, "a number or an array of numbers", value);
+		sl_option_wrong_type(option->key, "a number or an array of numbers", value);
 	it = JsonbIteratorInit(value->val.binary.data);
 	JsonbIteratorNext(&it, &element, true);
 	while ((token = JsonbIteratorNext(&it, &element, true)) != WJB_END_ARRAY)
 	{
 		if (count == max_count)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("option \"%s\" has more than %d elements", option->key, max_count)));
-		out[count++] = read_number(option->key, &element, option->min, option->max, whole);
+							errmsg("option \"%s\" has more than %d elements", option->key,
+								   max_count)));
+		out[count++] =
+			read_number(option->key, &element, option->min, option->max, whole);
 	}
 	if (count == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -230,19 +238,22 @@ read_hidden(SlOptions *options, const Option *option, const JsonbValue *value)
 static void
 read_levels(SlOptions *options, const Option *option, const JsonbValue *value)
 {
-	options->quantiles = read_numbers(option, value, options->quantile, SL_MAX_QUANTILES, false);
+	options->quantiles =
+		read_numbers(option, value, options->quantile, SL_MAX_QUANTILES, false);
 	for (int i = 0; i < options->quantiles; i++)
-		if (!(options->quantile[i] > (i ? options->quantile[i - 1] : 0) && options->quantile[i] < 1))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("option \"quantiles\" must rise strictly between 0 and 1"),
-							errhint("For example [0.1, 0.5, 0.9].")));
+		if (!(options->quantile[i] > (i ? options->quantile[i - 1] : 0) &&
+			  options->quantile[i] < 1))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"quantiles\" must rise strictly between 0 and 1"),
+					 errhint("For example [0.1, 0.5, 0.9].")));
 }
 
 static void
 require_object(const char *key, const JsonbValue *value)
 {
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		wrong_type(key, "an object", value);
+		sl_option_wrong_type(key, "an object", value);
 }
 
 static void
@@ -264,7 +275,7 @@ read_option(SlOptions *options, const Option *option, const JsonbValue *value)
 			break;
 		case OPT_BOOL:
 			if (value->type != jbvBool)
-				wrong_type(option->key, "true or false", value);
+				sl_option_wrong_type(option->key, "true or false", value);
 			*FIELD(bool, options, option) = value->val.boolean;
 			break;
 		case OPT_NAME:
@@ -296,9 +307,9 @@ find_option(const char *key)
 	for (int i = 0; i < OPTION_COUNT; i++)
 		if (strcmp(option_table[i].key, key) == 0)
 			return &option_table[i];
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unrecognized option \"%s\"", key),
-			 errhint("Valid options are: %s.", valid_keys())));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized option \"%s\"", key),
+					errhint("Valid options are: %s.", valid_keys())));
 }
 
 static void
@@ -321,6 +332,17 @@ read_all(SlOptions *options, Jsonb *given)
 		if (value.type != jbvNull) /* null asks for the default */
 			read_option(options, option, &value);
 	}
+}
+
+bool
+sl_option_is_searchable(const char *key)
+{
+	const Option *option = find_option(key);
+
+	return option->kind != OPT_SEARCH && option->kind != OPT_SPLIT &&
+		   option->kind != OPT_COLUMNS && strcmp(key, "warm_start") != 0 &&
+		   strcmp(key, "min_count") != 0 && strcmp(key, "standardize") != 0 &&
+		   strcmp(key, "target_transform") != 0 && strcmp(key, "upper_percentile") != 0;
 }
 
 static bool
@@ -349,15 +371,16 @@ settle(SlOptions *options, Jsonb *given, Jsonb *over)
 		options->target_transform =
 			options->standardize && !scaled ? SL_TARGET_STANDARDIZE : SL_TARGET_NONE;
 	if (scaled && options->target_transform != SL_TARGET_NONE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("loss \"%s\" needs target_transform none",
+							   sl_loss_name(options->loss)),
+						errdetail("It is defined on the target's own scale.")));
+	if (options->loss == SL_LOSS_BCE || options->loss == SL_LOSS_CROSS_ENTROPY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("loss \"%s\" needs target_transform none", sl_loss_name(options->loss)),
-				 errdetail("It is defined on the target's own scale.")));
-	if (options->loss == SL_LOSS_BCE || options->loss == SL_LOSS_CROSS_ENTROPY)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("loss \"%s\" does not fit the task regression",
-							   sl_loss_name(options->loss)),
-						errhint("Use mae, mse, huber, log_cosh, mape, weibull or quantile.")));
+				 errmsg("loss \"%s\" does not fit the task regression",
+						sl_loss_name(options->loss)),
+				 errhint("Use mae, mse, huber, log_cosh, mape, weibull or quantile.")));
 }
 
 void
@@ -398,10 +421,12 @@ sl_options_text(const SlOptions *options)
 				sl_json_put_double(&out, option->key, *FIELD(const int, options, option));
 				break;
 			case OPT_INT64:
-				sl_json_put_double(&out, option->key, *FIELD(const int64, options, option));
+				sl_json_put_double(&out, option->key,
+								   *FIELD(const int64, options, option));
 				break;
 			case OPT_REAL:
-				sl_json_put_double(&out, option->key, *FIELD(const double, options, option));
+				sl_json_put_double(&out, option->key,
+								   *FIELD(const double, options, option));
 				break;
 			case OPT_BOOL:
 				sl_json_put_bool(&out, option->key, *FIELD(const bool, options, option));
@@ -421,7 +446,8 @@ sl_options_text(const SlOptions *options)
 					break;
 				sl_json_put_key(&out, option->key);
 				for (int j = 0; j < options->quantiles; j++)
-					appendStringInfo(&out, "%s%.15g", j ? ", " : "[", options->quantile[j]);
+					appendStringInfo(&out, "%s%.15g", j ? ", " : "[",
+									 options->quantile[j]);
 				appendStringInfoChar(&out, ']');
 				break;
 			case OPT_COLUMNS:
@@ -429,7 +455,8 @@ sl_options_text(const SlOptions *options)
 				if (options->columns == NULL)
 					appendStringInfoString(&out, "{}");
 				else
-					JsonbToCString(&out, &options->columns->root, VARSIZE(options->columns));
+					JsonbToCString(&out, &options->columns->root,
+								   VARSIZE(options->columns));
 				break;
 			case OPT_SPLIT:
 				sl_json_put_key(&out, option->key);
@@ -455,7 +482,7 @@ read_split_field(SlSplit *split, const char *key, const JsonbValue *value)
 		char *name;
 
 		if (value->type != jbvString)
-			wrong_type(path, "a string", value);
+			sl_option_wrong_type(path, "a string", value);
 		name = sl_json_cstring(value);
 		for (int i = 0; sl_split_name(i) != NULL; i++)
 			if (strcmp(sl_split_name(i), name) == 0)
@@ -480,7 +507,7 @@ read_split_field(SlSplit *split, const char *key, const JsonbValue *value)
 			 strcmp(key, "test_from") == 0)
 	{
 		if (value->type != jbvString)
-			wrong_type(path, "a string", value);
+			sl_option_wrong_type(path, "a string", value);
 		if (key[0] == 'c')
 			split->column = sl_json_cstring(value);
 		else if (key[0] == 'v')
@@ -489,10 +516,12 @@ read_split_field(SlSplit *split, const char *key, const JsonbValue *value)
 			split->test_from = sl_json_cstring(value);
 	}
 	else
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unrecognized option \"%s\"", path),
-						errhint("Valid keys of split are: by, validation, test, tail, seed, column, "
-								"validation_from, test_from.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized option \"%s\"", path),
+			 errhint("Valid keys of split are: by, validation, test, tail, seed, column, "
+					 "validation_from, test_from.")));
 }
 
 void
@@ -512,13 +541,15 @@ sl_split_read(SlSplit *split, JsonbContainer *object)
 			read_split_field(split, key, &value);
 	}
 	if (split->validation + split->test > 0.95)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("split.validation and split.test leave too few rows to train"),
-						errdetail("They add up to %g.", split->validation + split->test)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("split.validation and split.test leave too few rows to train"),
+				 errdetail("They add up to %g.", split->validation + split->test)));
 	if (split->by == SL_SPLIT_COLUMN && split->column == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("a split by column needs split.column"),
-						errhint("Name a text column that says train, validation or test.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a split by column needs split.column"),
+				 errhint("Name a text column that says train, validation or test.")));
 }
 
 char *
@@ -543,83 +574,6 @@ sl_split_text(const SlSplit *split)
 	return out.data;
 }
 
-/* ---- search ---- */
-
-#define SL_MAX_COMBINATIONS 1000
-
-/* Every combination in list extended by every element of values under key. */
-static List *
-extend_combinations(List *list, JsonbValue key, const JsonbValue *values)
-{
-	List *result = NIL;
-	ListCell *cell;
-
-	if (values->type != jbvBinary || !JsonContainerIsArray(values->val.binary.data))
-		wrong_type(psprintf("search.%s", sl_json_cstring(&key)), "an array", values);
-	foreach (cell, list)
-	{
-		JsonbIterator *it = JsonbIteratorInit(values->val.binary.data);
-		JsonbValue element;
-
-		JsonbIteratorNext(&it, &element, true);
-		while (JsonbIteratorNext(&it, &element, true) != WJB_END_ARRAY)
-		{
-			JsonbParseState *state = NULL;
-			JsonbValue *object;
-			Jsonb *one;
-
-			pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-			pushJsonbValue(&state, WJB_KEY, &key);
-			pushJsonbValue(&state, WJB_VALUE, &element);
-			object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-			one = JsonbValueToJsonb(object);
-			if (lfirst(cell) != NULL)
-				one = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(lfirst(cell)),
-														 JsonbPGetDatum(one)));
-			result = lappend(result, one);
-			if (list_length(result) > SL_MAX_COMBINATIONS)
-				ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-								errmsg("option \"search\" has more than %d combinations",
-									   SL_MAX_COMBINATIONS)));
-		}
-	}
-	return result;
-}
-
-List *
-sl_options_search(Jsonb *given)
-{
-	JsonbValue *search = given == NULL ? NULL : sl_json_get(&given->root, "search");
-	JsonbIterator *it;
-	JsonbValue key;
-	JsonbValue values;
-	List *list = list_make1(NULL);
-
-	if (search == NULL)
-		return NIL;
-	require_object("search", search);
-	it = JsonbIteratorInit(search->val.binary.data);
-	JsonbIteratorNext(&it, &key, true);
-	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
-	{
-		const Option *option = find_option(sl_json_cstring(&key));
-
-		if (option->kind == OPT_SEARCH || option->kind == OPT_SPLIT || option->kind == OPT_COLUMNS ||
-			strcmp(option->key, "warm_start") == 0 || strcmp(option->key, "min_count") == 0 ||
-			strcmp(option->key, "standardize") == 0 || strcmp(option->key, "target_transform") == 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("option \"%s\" can't be searched over", option->key),
-							errdetail("All combinations share one preparation of the data.")));
-		JsonbIteratorNext(&it, &values, true);
-		list = extend_combinations(list, key, &values);
-	}
-	if (list == NIL || linitial(list) == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"search\" must not be empty"),
-						errhint("For example {\"search\": {\"dropout\": [0, 0.1, 0.2]}}.")));
-	return list;
-}
-
 /* options(): the table as rows, for people and for the documentation. */
 Datum
 sl_options_list(PG_FUNCTION_ARGS)
@@ -629,8 +583,9 @@ sl_options_list(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < OPTION_COUNT; i++)
 	{
-		static const char *const kinds[] = {"integer", "integer", "number",	 "boolean", "name",
-											"integer or array", "array", "object", "object", "object"};
+		static const char *const kinds[] = {
+			"integer",			"integer", "number", "boolean", "name",
+			"integer or array", "array",   "object", "object",	"object"};
 		const Option *option = &option_table[i];
 		Datum values[5];
 		bool nulls[5] = {false};

@@ -70,6 +70,14 @@ extern void sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over);
 /* All options as a jsonb text, for the stored version. */
 extern char *sl_options_text(const SlOptions *options);
 
+/* Raises the error for an option of the wrong JSON type. */
+extern void sl_option_wrong_type(const char *key, const char *wanted,
+								 const JsonbValue *value);
+
+/* Whether runs with different values of an option can share one preparation of the data;
+ * an unknown option is an error. */
+extern bool sl_option_is_searchable(const char *key);
+
 /* The combinations of {"search": {...}} as a list of Jsonb *, NIL when there is none. */
 extern List *sl_options_search(Jsonb *given);
 
