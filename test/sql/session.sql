@@ -3,6 +3,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS sessionlen;
 RESET client_min_messages;
 SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
 SET intervalstyle = 'postgres';
 
 -- Idle times are 6, 29, 31 and 30 minutes.

@@ -3,6 +3,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS sessionlen;
 SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
 
 -- Each log has its own gap, density, era and share of unknown durations.
 CREATE FUNCTION ser_us(ts timestamptz) RETURNS numeric IMMUTABLE LANGUAGE sql AS -- since 1970

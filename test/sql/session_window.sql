@@ -2,6 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS sessionlen;
 SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
 
 CREATE TABLE sew_plays (user_id int, ts timestamptz, duration float8);
 INSERT INTO sew_plays VALUES
