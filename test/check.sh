@@ -141,13 +141,15 @@ unit()
 
 run_t()
 {
-	local n
+	local n rc
 	list t "$sl_src"/test/t/*.pl || return 0
 	sl_say "TAP tests (${#names[@]})"
 	for n in "${names[@]}"; do
 		echo "   t/$n.pl"
 		sl_run tap "$n" >"$sl_work/$n.log" 2>&1
-		count_tap "$sl_work/$n.log" $?
+		rc=$?
+		count_tap "$sl_work/$n.log" $rc
+		[ $rc = 0 ] || find "$sl_work/tap/$n" -name 'regress_log_*' -exec tail -n 40 {} \;
 	done
 }
 
