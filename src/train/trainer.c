@@ -44,6 +44,7 @@ typedef struct Trainer
 	const SlTrainHooks *hooks;
 	SlTrainState *state;
 	int shard_lanes; /* lanes of a shard, at most */
+	int chunk_rows;	 /* rows of a lane in a step, at most */
 
 	Unit *unit[2]; /* training, validation */
 	int units[2];
@@ -133,6 +134,20 @@ lane_count(const SlTrainSet *set, const SlTrainPlan *plan)
 	return int_min(plan->batch_size, plan->sequence_length == 1 ? set->rows : set->sequences);
 }
 
+/* Rows a chunk has at most: no sequence need be that long. */
+static int
+chunk_rows(const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	int longest = 1;
+
+	if (plan->sequence_length == 1)
+		return 1;
+	for (int s = 0; s < set->sequences; s++)
+		if (set->start[s + 1] - set->start[s] > longest)
+			longest = set->start[s + 1] - set->start[s];
+	return int_min(plan->sequence_length, longest);
+}
+
 /* Takes everything a run needs from the arena; with an empty one it only counts. */
 static bool
 lay_out(Trainer *tr, SlArena *arena)
@@ -142,12 +157,14 @@ lay_out(Trainer *tr, SlArena *arena)
 	const SlNet *net = tr->net;
 	int lanes = lane_count(set, plan);
 	int units = plan->sequence_length == 1 ? set->rows : set->sequences;
-	size_t rows = (size_t) shard_lanes(lanes) * plan->sequence_length;
+	int steps = chunk_rows(set, plan);
+	size_t rows = (size_t) shard_lanes(lanes) * steps;
 	size_t activations;
 
 	if (rows > (size_t) 1 << 28)
 		return false;
 	tr->shard_lanes = shard_lanes(lanes);
+	tr->chunk_rows = steps;
 	tr->unit[0] = sl_alloc(arena, units, sizeof(Unit));
 	tr->unit[1] = sl_alloc(arena, units, sizeof(Unit));
 	tr->queue = sl_alloc(arena, units, sizeof(int));
@@ -162,15 +179,15 @@ lay_out(Trainer *tr, SlArena *arena)
 	tr->censored = sl_alloc(arena, rows, sizeof(uint8_t));
 	tr->row_key = sl_alloc(arena, rows, sizeof(uint64_t));
 	tr->seq_key = sl_alloc(arena, tr->shard_lanes, sizeof(uint64_t));
-	tr->size = sl_alloc(arena, plan->sequence_length, sizeof(int));
-	tr->offset = sl_alloc(arena, plan->sequence_length + 1, sizeof(int));
+	tr->size = sl_alloc(arena, steps, sizeof(int));
+	tr->offset = sl_alloc(arena, steps + 1, sizeof(int));
 	tr->state_in = sl_alloc(arena, (size_t) tr->shard_lanes * net->state, sizeof(float));
 	tr->state_out = sl_alloc(arena, (size_t) tr->shard_lanes * net->state, sizeof(float));
 	tr->grad = sl_alloc(arena, net->params.total, sizeof(float));
 	tr->shard_grad =
 		lanes > tr->shard_lanes ? sl_alloc(arena, net->params.total, sizeof(float)) : tr->grad;
 	tr->best = sl_alloc(arena, net->params.total, sizeof(float));
-	activations = activation_bytes(net, tr->shard_lanes, plan->sequence_length);
+	activations = activation_bytes(net, tr->shard_lanes, steps);
 	if (activations == SIZE_MAX)
 		return false;
 	tr->activations = (SlArena){sl_alloc(arena, activations, 1), activations, 0};
@@ -223,7 +240,7 @@ collect_units(const Trainer *tr, const float *weight, Unit *unit)
 static int
 fill_lanes(Trainer *tr, const Unit *unit, int units, const int *queue, int *taken, int lanes)
 {
-	int steps = tr->plan->sequence_length;
+	int steps = tr->chunk_rows;
 	int busy = 0;
 
 	for (int i = 0; i < lanes; i++)
@@ -467,9 +484,16 @@ elapsed(const Trainer *tr)
 }
 
 static bool
+out_of_time(const Trainer *tr)
+{
+	return tr->plan->time_limit > 0 && elapsed(tr) >= tr->plan->time_limit;
+}
+
+static bool
 stop_asked(Trainer *tr)
 {
-	if (tr->hooks->should_stop && tr->hooks->should_stop(tr->hooks->arg))
+	if (tr->status == SL_OK && tr->hooks->should_stop &&
+		tr->hooks->should_stop(tr->hooks->arg))
 		tr->status = SL_STOPPED;
 	return tr->status != SL_OK;
 }
@@ -491,7 +515,7 @@ count_steps(Trainer *tr, int lanes)
 	return steps;
 }
 
-/* One pass over the training units; false when time has run out. */
+/* One pass over the training units; false when time ran out before its end. */
 static bool
 train_epoch(Trainer *tr, int lanes, SlEpoch *epoch)
 {
@@ -503,12 +527,15 @@ train_epoch(Trainer *tr, int lanes, SlEpoch *epoch)
 
 	memset(tr->lane, 0, sizeof(Lane) * lanes);
 	tr->norm_sum = 0;
-	for (tr->step_in_epoch = 0; in_time && !stop_asked(tr); tr->step_in_epoch++)
+	for (tr->step_in_epoch = 0; !stop_asked(tr); tr->step_in_epoch++)
 	{
 		double step;
 
 		busy = fill_lanes(tr, tr->unit[0], tr->units[0], tr->queue, &taken, lanes);
 		if (busy == 0)
+			break;
+		in_time = tr->step_in_epoch == 0 || !out_of_time(tr);
+		if (!in_time)
 			break;
 		step = step_weight(tr, busy, tr->set->train_weight);
 		loss += train_step(tr, busy, step);
@@ -517,7 +544,6 @@ train_epoch(Trainer *tr, int lanes, SlEpoch *epoch)
 		weight += step;
 		tr->rows_seen += (int64_t) step;
 		advance(tr, busy);
-		in_time = !(tr->plan->time_limit > 0 && elapsed(tr) >= tr->plan->time_limit);
 		if (tr->hooks->step)
 		{
 			SlProgress progress = {tr->epoch,		   tr->plan->epochs, tr->step_in_epoch + 1,
@@ -570,6 +596,19 @@ is_better(const Trainer *tr, const SlEpoch *epoch, const SlEpoch *best)
 	return epoch->validation_loss < best->validation_loss;
 }
 
+/* Steps look at gradients, and so see the weights of the step before; this sees the last
+ * step's. */
+static bool
+is_finite(const Trainer *tr, const SlEpoch *epoch)
+{
+	if (tr->units[1] > 0 && !isfinite(epoch->validation_loss))
+		return false;
+	for (size_t i = 0; i < tr->net->params.total; i++)
+		if (!isfinite(tr->state->value[i]))
+			return false;
+	return true;
+}
+
 static void
 run_epochs(Trainer *tr, int lanes, SlTrainResult *result)
 {
@@ -587,6 +626,8 @@ run_epochs(Trainer *tr, int lanes, SlTrainResult *result)
 		in_time = train_epoch(tr, lanes, &epoch);
 		if (tr->status == SL_OK)
 			validate(tr, lanes, &epoch);
+		if (tr->status == SL_OK && !is_finite(tr, &epoch))
+			tr->status = SL_NOT_FINITE;
 		if (tr->status != SL_OK)
 			break;
 		epoch.learning_rate =
@@ -603,8 +644,8 @@ run_epochs(Trainer *tr, int lanes, SlTrainResult *result)
 		}
 		if (tr->hooks->epoch)
 			tr->hooks->epoch(tr->hooks->arg, &epoch);
-		result->out_of_time = !in_time;
-		if (!in_time || (plan->patience > 0 && tr->epoch - result->best.epoch >= plan->patience))
+		result->out_of_time = !in_time || (tr->epoch < plan->epochs && out_of_time(tr));
+		if (result->out_of_time || (plan->patience > 0 && tr->epoch - result->best.epoch >= plan->patience))
 			break;
 	}
 	if (plan->patience > 0 && tr->status == SL_OK && result->epochs > 0)
