@@ -194,10 +194,14 @@ BEGIN
 	IF deploy.model IS NULL THEN
 		RAISE EXCEPTION 'model must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
-	SELECT m.deployed INTO serving FROM sessionlen.models m WHERE m.model = deploy.model;
-	IF NOT FOUND THEN
+	IF NOT EXISTS (SELECT FROM sessionlen.models m WHERE m.model = deploy.model) THEN
 		RAISE EXCEPTION 'model "%" does not exist', deploy.model USING ERRCODE = 'undefined_object',
 			HINT = 'See the table sessionlen.models.';
+	END IF;
+	-- locked, so that the version chosen is not dropped meanwhile; only owners can
+	SELECT m.deployed INTO serving FROM sessionlen.models m WHERE m.model = deploy.model FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'must be owner of model "%"', deploy.model USING ERRCODE = 'insufficient_privilege';
 	END IF;
 	IF deploy.version IS NULL THEN
 		SELECT max(v.version) INTO chosen FROM sessionlen.model_versions v
@@ -215,9 +219,6 @@ BEGIN
 		END IF;
 	END IF;
 	UPDATE sessionlen.models m SET deployed = chosen WHERE m.model = deploy.model;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'must be owner of model "%"', deploy.model USING ERRCODE = 'insufficient_privilege';
-	END IF;
 	RETURN chosen;
 END
 $$;
@@ -242,6 +243,8 @@ BEGIN
 		DELETE FROM sessionlen.models m WHERE m.model = drop_model.model;
 		RETURN;
 	END IF;
+	-- locked, so that nobody deploys the version meanwhile
+	PERFORM FROM sessionlen.models m WHERE m.model = drop_model.model FOR NO KEY UPDATE;
 	IF EXISTS (SELECT FROM sessionlen.models m
 	            WHERE m.model = drop_model.model AND m.deployed = drop_model.version) THEN
 		RAISE EXCEPTION 'version % of model "%" is the one that serves', drop_model.version, drop_model.model
@@ -284,6 +287,9 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	IF revoke_model.model IS NULL OR revoke_model.role IS NULL THEN
+		RAISE EXCEPTION 'model and role must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
 	DELETE FROM sessionlen.model_grants g WHERE g.model = revoke_model.model AND g.role = revoke_model.role;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'model "%" was not granted to % by you', revoke_model.model, revoke_model.role

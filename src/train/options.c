@@ -165,7 +165,7 @@ read_number(const char *key, const JsonbValue *value, double min, double max, bo
 	number = sl_json_number(value);
 	if (!(number >= min && number <= max) || (whole && number != floor(number)))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"%s\" must be %s from %.15g to %.15g", key,
+						errmsg("option \"%s\" must be %s from %.16g to %.16g", key,
 							   whole ? "a whole number" : "a number", min, max),
 						errdetail("It is %.15g.", number)));
 	return number;
@@ -342,7 +342,8 @@ sl_option_is_searchable(const char *key)
 	return option->kind != OPT_SEARCH && option->kind != OPT_SPLIT &&
 		   option->kind != OPT_COLUMNS && strcmp(key, "warm_start") != 0 &&
 		   strcmp(key, "min_count") != 0 && strcmp(key, "standardize") != 0 &&
-		   strcmp(key, "target_transform") != 0 && strcmp(key, "upper_percentile") != 0;
+		   strcmp(key, "target_transform") != 0 && strcmp(key, "upper_percentile") != 0 &&
+		   strcmp(key, "verbose") != 0;
 }
 
 static bool
@@ -352,16 +353,23 @@ given_option(Jsonb *given, Jsonb *over, const char *key)
 		   (over != NULL && sl_json_get(&over->root, key) != NULL);
 }
 
+bool
+sl_loss_is_scaled(int loss)
+{
+	return loss == SL_LOSS_MAPE || loss == SL_LOSS_WEIBULL;
+}
+
 /* Fills in what depends on other options and refuses what does not go together. */
 static void
 settle(SlOptions *options, Jsonb *given, Jsonb *over)
 {
-	bool scaled = options->loss == SL_LOSS_MAPE || options->loss == SL_LOSS_WEIBULL;
+	bool scaled;
 
 	if (!given_option(given, over, "learning_rate"))
 		options->learning_rate = sl_optim_default_rate(options->optimizer);
 	if (given_option(given, over, "quantiles") && !given_option(given, over, "loss"))
 		options->loss = SL_LOSS_QUANTILE;
+	scaled = sl_loss_is_scaled(options->loss);
 	if (given_option(given, over, "quantiles") && options->loss != SL_LOSS_QUANTILE &&
 		options->loss != SL_LOSS_WEIBULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -402,6 +410,13 @@ sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over)
 	if (over != NULL)
 		read_all(options, over);
 	settle(options, given, over);
+}
+
+bool
+sl_options_same_target(const SlOptions *a, const SlOptions *b)
+{
+	return a->target_transform == b->target_transform &&
+		   sl_loss_is_scaled(a->loss) == sl_loss_is_scaled(b->loss);
 }
 
 char *
@@ -594,7 +609,7 @@ sl_options_list(PG_FUNCTION_ARGS)
 		if (option->kind == OPT_NAME)
 			valid = valid_names(option);
 		else if (option->max > option->min)
-			valid = psprintf("%.15g to %.15g", option->min, option->max);
+			valid = psprintf("%.16g to %.16g", option->min, option->max);
 		values[0] = CStringGetTextDatum(option->key);
 		values[1] = CStringGetTextDatum(kinds[option->kind]);
 		values[2] = CStringGetTextDatum(option->fallback);

@@ -23,6 +23,9 @@ typedef enum SlTargetTransform
 
 extern const char *sl_target_transform_name(int kind);
 
+/* Losses defined on the target's own scale, from 1 up: mape and weibull. */
+extern bool sl_loss_is_scaled(int loss);
+
 typedef struct SlOptions
 {
 	int architecture;
@@ -66,6 +69,9 @@ typedef struct SlOptions
  * (or NULL).  Errors name the key and list the valid ones.
  */
 extern void sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over);
+
+/* Whether both give the target the same transform. */
+extern bool sl_options_same_target(const SlOptions *a, const SlOptions *b);
 
 /* All options as a jsonb text, for the stored version. */
 extern char *sl_options_text(const SlOptions *options);

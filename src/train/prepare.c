@@ -74,12 +74,27 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 	p->set.validation_weight = validation;
 }
 
+/* Logarithms and lengths are of values from 0 up. */
+static void
+check_target(const SlRows *rows, const SlOptions *options)
+{
+	if (options->target_transform != SL_TARGET_LOG1P && !sl_loss_is_scaled(options->loss))
+		return;
+	for (int i = 0; i < rows->rows; i++)
+		if (rows->y[i] < 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("target holds values below 0"),
+							errdetail("One is %g.", rows->y[i]),
+							errhint("target_transform log1p and the losses mape and weibull take "
+									"only values from 0 up.")));
+}
+
 /* Mean and deviation of f(y) over training rows. */
 static void
 fit_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 {
 	SlTarget *target = &p->set.target;
-	bool scaled = options->loss == SL_LOSS_MAPE || options->loss == SL_LOSS_WEIBULL;
+	bool scaled = sl_loss_is_scaled(options->loss);
 	double mean = 0;
 	double m2 = 0;
 	int64 n = 0;
@@ -90,11 +105,6 @@ fit_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 		double y = rows->y[i];
 		double step;
 
-		if (!isnan(y) && y < 0 && (target->log1p || scaled))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("target holds values below 0"), errdetail("One is %g.", y),
-							errhint("target_transform log1p and the losses mape and weibull take "
-									"only values from 0 up.")));
 		if (!(p->set.train_weight[i] > 0))
 			continue;
 		y = sl_target_forward(&(SlTarget){target->log1p, scaled, 0, 1}, y);
@@ -236,7 +246,7 @@ make_features(SlPrepared *p, SlRows *rows)
 
 /* The kept inputs must be the base version's, in its order. */
 static SlInputs *
-base_inputs(const SlModel *base, const SlTrainCall *call)
+base_inputs(const SlModel *base, const SlTrainCall *call, const SlOptions *options)
 {
 	bool same = base->inputs->count == call->count;
 
@@ -247,6 +257,14 @@ base_inputs(const SlModel *base, const SlTrainCall *call)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("warm_start needs the input columns of version %d", base->version),
 						errhint("Name the same columns in the same roles and order.")));
+	if (!sl_options_same_target(&base->options, options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("warm_start needs the target_transform of version %d", base->version),
+				 errdetail("It is %s, with the loss %s.",
+						   sl_target_transform_name(base->options.target_transform),
+						   sl_loss_name(base->options.loss)),
+				 errhint("Give the same one; mape and weibull can't follow other losses.")));
 	return base->inputs;
 }
 
@@ -270,13 +288,14 @@ sl_prepare(const SlTrainCall *call, const SlOptions *options, const SlModel *bas
 		p->split.validation_from == NULL)
 		sl_split_find_cuts(&p->split, call->source, call->order_by);
 	cursor = sl_cursor_open(&request, false);
-	p->inputs = base ? base_inputs(base, call)
+	p->inputs = base ? base_inputs(base, call, options)
 					 : sl_inputs_choose(call->count, call->names, call->roles,
 										cursor->reader + SL_COLUMNS, options->columns,
 										options->standardize);
 	rows = sl_rows_read(cursor, p->inputs, &p->split, base == NULL, limit);
 	sl_cursor_close(cursor);
 
+	check_target(rows, options);
 	set_weights(p, rows, options->upper_percentile);
 	if (base == NULL)
 	{

@@ -78,10 +78,10 @@ sl_options_search(Jsonb *given)
 		JsonbIteratorNext(&it, &values, true);
 		list = extend_combinations(list, key, &values);
 	}
-	if (list == NIL || linitial(list) == NULL)
+	if (list == NIL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"search\" must not be empty"),
+				 errmsg("option \"search\" has an empty array"),
 				 errhint("For example {\"search\": {\"dropout\": [0, 0.1, 0.2]}}.")));
-	return list;
+	return linitial(list) == NULL ? NIL : list; /* {}: no search */
 }

@@ -318,6 +318,15 @@ check_status(SlStatus status)
 	}
 }
 
+/* The last step may have spoilt them, where no loss is computed after it. */
+static void
+check_finite(const SlParams *params, const float *value)
+{
+	for (size_t i = 0; i < params->total; i++)
+		if (!isfinite(value[i]))
+			check_status(SL_NOT_FINITE);
+}
+
 static void
 store_run(const Run *run)
 {
@@ -383,13 +392,19 @@ run_training(Run *run, const SlModel *base, Size limit)
 	store_version(run);
 	check_status(sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state, &work,
 						  &run->result));
+	check_finite(&run->net->params, run->state.value);
 	store_run(run);
 }
 
-/* The validation loss by which runs of a search are compared; training loss without one. */
+/*
+ * By which runs of a search are compared: the validation loss, or the MAE where the losses
+ * themselves differ; training loss without validation rows.
+ */
 static double
-score(const SlTrainResult *result)
+score(const SlTrainResult *result, bool by_mae)
 {
+	if (by_mae)
+		return result->best.validation_mae;
 	return isnan(result->best.validation_loss) ? result->best.training_loss
 											   : result->best.validation_loss;
 }
@@ -420,6 +435,32 @@ result_row(FunctionCallInfo fcinfo, const Run *run)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
+/*
+ * The options of every run, read before any of them starts: a mistake in the last one
+ * should not cost the others' time.  The data is prepared once, for options.
+ */
+static SlOptions *
+read_combinations(const SlOptions *options, Jsonb *given, List *search, bool *by_mae)
+{
+	SlOptions *combined = palloc(sizeof(SlOptions) * list_length(search));
+
+	*by_mae = false;
+	for (int i = 0; i < list_length(search); i++)
+	{
+		sl_options_read(&combined[i], given, list_nth(search, i));
+		if (!sl_options_same_target(&combined[i], options))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("a search can't go over losses that scale the target differently"),
+							errdetail("The losses mape and weibull take it as it is."),
+							errhint("Give target_transform none, or search them apart.")));
+		*by_mae |= combined[i].loss != combined[0].loss ||
+				   combined[i].quantiles != combined[0].quantiles ||
+				   memcmp(combined[i].quantile, combined[0].quantile,
+						  sizeof(combined[0].quantile)) != 0;
+	}
+	return combined;
+}
+
 Datum
 sl_train_model(PG_FUNCTION_ARGS)
 {
@@ -428,6 +469,8 @@ sl_train_model(PG_FUNCTION_ARGS)
 	Jsonb *given = PG_ARGISNULL(10) ? NULL : PG_GETARG_JSONB_P(10);
 	SlTrainCall call;
 	SlOptions options;
+	SlOptions *combined;
+	bool by_mae;
 	SlModel *base = NULL;
 	SlPrepared *prepared;
 	List *search;
@@ -440,22 +483,26 @@ sl_train_model(PG_FUNCTION_ARGS)
 	search = sl_options_search(given);
 	if (search == NIL)
 		search = list_make1(NULL);
+	combined = read_combinations(&options, given, search, &by_mae);
 	SPI_connect();
 	(void) sl_store_blas(); /* a missing library is known before the work */
 	first_version = sl_store_begin(call.model);
 	if (options.warm_start)
 		base = sl_store_load(call.model, 0);
 	prepared = sl_prepare(&call, &options, base, limit);
+	if (by_mae && prepared->part_rows[SL_VALIDATION] == 0)
+		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
+						errmsg("a search over losses needs validation rows"),
+						errdetail("Versions of different losses are compared by validation MAE."),
+						errhint("Raise split.validation.")));
 	for (int i = 0; i < list_length(search); i++)
 	{
 		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen training",
 													  ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
-		SlOptions *combined = MemoryContextAlloc(old, sizeof(SlOptions));
-		Run run = {.call = &call, .options = combined, .prepared = prepared};
+		Run run = {.call = &call, .options = &combined[i], .prepared = prepared};
 
-		sl_options_read(combined, given, list_nth(search, i));
-		if (list_nth(search, i) != NULL && combined->verbose)
+		if (list_nth(search, i) != NULL && options.verbose)
 			ereport(NOTICE, (errmsg("search %d/%d: %s", i + 1, list_length(search),
 									JsonbToCString(NULL, &((Jsonb *) list_nth(search, i))->root,
 												   -1))));
@@ -463,7 +510,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 		run_training(&run, base, limit);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
-		if (i == 0 || score(&run.result) < score(&best.result))
+		if (i == 0 || score(&run.result, by_mae) < score(&best.result, by_mae))
 			best = run;
 	}
 	sl_store_deploy(call.model, best.version);
