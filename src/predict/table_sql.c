@@ -93,8 +93,8 @@ grow(Batch *b)
 							   b->room),
 						errhint("Raise sessionlen.memory_limit.")));
 	b->room = (int) room;
-	if (b->full == 0)
-		b->full = b->room;
+	if (b->full == 0) /* leave room for a sequence that begins just before */
+		b->full = Min(BUFFER_ROWS, (int) limit / 2);
 	b->start = resize(b->start, room + 1, sizeof(int));
 	b->key = resize(b->key, room, sizeof(char *));
 	b->order = resize(b->order, room, sizeof(char *));
@@ -135,7 +135,7 @@ read_row(Batch *b, bool fresh, const char *order)
 		b->code[e][b->rows] = row_code[e];
 	b->order[b->rows] = MemoryContextStrdup(b->keys, order);
 	b->actual[b->rows] = NAN;
-	if (cursor->has_target && !cursor->isnull[SL_COLUMN_TARGET] &&
+	if (cursor->target && !cursor->isnull[SL_COLUMN_TARGET] &&
 		!(!cursor->isnull[SL_COLUMN_CENSORED] && DatumGetBool(cursor->value[SL_COLUMN_CENSORED])))
 		b->actual[b->rows] = sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
 											 cursor->value[SL_COLUMN_TARGET], b->model->target);
@@ -186,6 +186,8 @@ put_baselines(const Batch *b, int sequence, int row, double last, Datum *values,
 	values[7] = Float8GetDatum(user->median);
 	values[8] = Float8GetDatum(isnan(last) ? all->median : last);
 	values[9] = Float8GetDatum(all->median);
+	for (int v = 6; v <= 9; v++)
+		nulls[v] = isnan(DatumGetFloat8(values[v]));
 }
 
 static void
@@ -251,7 +253,7 @@ run_all(Batch *b)
 		char *order = sl_cursor_order(b->cursor);
 		bool fresh = current == NULL || strcmp(current, key) != 0;
 
-		if (fresh && b->rows > 0 && b->rows >= b->full)
+		if (fresh && b->rows > 0 && b->rows >= b->full) /* full is 0 at first */
 			flush(b);
 		if (b->rows == b->room)
 			grow(b);
@@ -279,6 +281,7 @@ load_baselines(Batch *b)
 	b->users = sl_vocabulary_create();
 	b->baseline = palloc_extended(sizeof(Baseline) * (SPI_processed + 1),
 								  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	b->baseline[0] = (Baseline){NAN, NAN}; /* where every training row is censored */
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple row = SPI_tuptable->vals[i];

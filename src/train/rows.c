@@ -111,7 +111,7 @@ sl_cursor_open(const SlRequest *request, bool by_partition)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 						errmsg("the censored column \"%s\" must be of type boolean",
 							   request->censored)));
-	cursor->has_target = request->target != NULL;
+	cursor->target = request->target;
 	cursor->has_part =
 		request->split &&
 		(request->split->by == SL_SPLIT_COLUMN || request->split->by == SL_SPLIT_TIME);
@@ -337,12 +337,12 @@ store_row(Filling *f, SlCursor *cursor, bool new_vocabularies)
 	if (!cursor->isnull[SL_COLUMN_TARGET])
 	{
 		double y = sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
-								   cursor->value[SL_COLUMN_TARGET], "target");
+								   cursor->value[SL_COLUMN_TARGET], cursor->target);
 
 		if (fabs(y) > FLT_MAX)
 			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("a target is too large for single precision"),
-							errdetail("It is %g.", y)));
+							errmsg("a value of column \"%s\" is out of range", cursor->target),
+							errdetail("%g leaves single precision.", y)));
 		rows->y[i] = (float) y;
 	}
 	if (rows->censored)

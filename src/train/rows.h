@@ -40,7 +40,7 @@ typedef struct SlCursor
 	SlValueReader *reader;
 	Datum *value; /* of the current row */
 	bool *isnull;
-	bool has_target;
+	const char *target; /* its name, NULL: not asked for */
 	bool has_part;
 	SPITupleTable *table; /* the fetched batch */
 	uint64 fetched;

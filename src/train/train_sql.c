@@ -487,6 +487,10 @@ sl_train_model(PG_FUNCTION_ARGS)
 	SPI_connect();
 	(void) sl_store_blas(); /* a missing library is known before the work */
 	first_version = sl_store_begin(call.model);
+	if (options.warm_start && first_version == 1)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("warm_start needs a version of model \"%s\" that serves", call.model),
+						errhint("Train it without warm_start first.")));
 	if (options.warm_start)
 		base = sl_store_load(call.model, 0);
 	prepared = sl_prepare(&call, &options, base, limit);
