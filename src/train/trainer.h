@@ -12,20 +12,22 @@
 
 #define SL_MAX_STEPS 4096 /* of sequence_length */
 
-/* Rows of a sequence lie together, in order: sequence s has rows start[s] .. start[s+1]-1. */
+/* Rows of a sequence lie together, in order: sequence s has rows start[s] ..
+ * start[s+1]-1. */
 typedef struct SlTrainSet
 {
 	int rows;
 	int sequences;
 	const int *start; /* [sequences + 1] */
 	int inputs;
-	const float *x;				   /* [rows x inputs] */
-	const int32_t *const *code;	   /* [embeddings][rows] */
-	const float *y;				   /* [rows], transformed */
-	const float *train_weight;	   /* [rows], 0: not trained on (its row still moves the state) */
+	const float *x;				/* [rows x inputs] */
+	const int32_t *const *code; /* [embeddings][rows] */
+	const float *y;				/* [rows], transformed */
+	const float
+		*train_weight; /* [rows], 0: not trained on (its row still moves the state) */
 	const float *validation_weight; /* [rows] */
-	const uint8_t *censored;	   /* [rows] or NULL */
-	const int *time_order;		   /* [rows], rows by order key over all sequences */
+	const uint8_t *censored;		/* [rows] or NULL */
+	const int *time_order;			/* [rows], rows by order key over all sequences */
 	SlTarget target;
 } SlTrainSet;
 
@@ -92,7 +94,7 @@ typedef struct SlTrainState
 
 typedef struct SlTrainResult
 {
-	int epochs; /* run */
+	int epochs;	  /* run */
 	SlEpoch best; /* the epoch whose weights are kept */
 	int64_t rows; /* training rows seen in all */
 	double seconds;
@@ -100,7 +102,8 @@ typedef struct SlTrainResult
 } SlTrainResult;
 
 /* Bytes of work memory sl_train() needs; SIZE_MAX if the sizes overflow. */
-extern size_t sl_train_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan);
+extern size_t sl_train_memory(const SlNet *net, const SlTrainSet *set,
+							  const SlTrainPlan *plan);
 
 /* Trains state in place.  work must have sl_train_memory() bytes. */
 extern SlStatus sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,

@@ -1,0 +1,341 @@
+/*
+ * lanes.c: from sequences of unequal length to packed batches; see lanes.h.
+ *
+ * A batch is cut into shards by its size alone, so that what is computed does not depend
+ * on who computes it.
+ */
+#include "train/lanes.h"
+
+#include <string.h>
+
+#define SHARD_LANES 128 /* fewer rows than this in a GEMM waste the machine */
+#define MAX_SHARDS 16
+#define MAX_SHARD_ROWS ((size_t) 1 << 28)
+
+static int
+int_min(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+/* ---- units ---- */
+
+int
+sl_units_most(const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	return plan->sequence_length == 1 ? set->rows : set->sequences;
+}
+
+static void
+collect_rows(SlUnits *units, const SlTrainSet *set, const float *weight)
+{
+	for (int i = 0; i < set->rows; i++)
+	{
+		int row = set->time_order[i];
+
+		if (weight[row] > 0)
+			units->unit[units->count++] = (SlUnit){row, row + 1, row};
+	}
+}
+
+static void
+collect_sequences(SlUnits *units, const SlTrainSet *set, const float *weight)
+{
+	for (int s = 0; s < set->sequences; s++)
+	{
+		int end = set->start[s + 1];
+
+		while (end > set->start[s] && !(weight[end - 1] > 0))
+			end--;
+		if (end > set->start[s])
+			units->unit[units->count++] = (SlUnit){set->start[s], end, s};
+	}
+}
+
+void
+sl_units_collect(SlUnits *units, const SlTrainSet *set, const SlTrainPlan *plan,
+				 const float *weight)
+{
+	units->count = 0;
+	if (plan->sequence_length == 1)
+		collect_rows(units, set, weight);
+	else
+		collect_sequences(units, set, weight);
+	for (int i = 0; units->queue != NULL && i < units->count; i++)
+		units->queue[i] = i;
+}
+
+/* ---- memory ---- */
+
+/* Lanes a shard takes at most, given the lanes of a full batch. */
+static int
+shard_lanes(int lanes)
+{
+	int shards = lanes / SHARD_LANES;
+
+	shards = shards < 1 ? 1 : int_min(shards, MAX_SHARDS);
+	return (lanes + shards - 1) / shards;
+}
+
+/* No chunk need be longer than the longest sequence. */
+static int
+chunk_rows(const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	int longest = 1;
+
+	if (plan->sequence_length == 1)
+		return 1;
+	for (int s = 0; s < set->sequences; s++)
+		if (set->start[s + 1] - set->start[s] > longest)
+			longest = set->start[s + 1] - set->start[s];
+	return int_min(plan->sequence_length, longest);
+}
+
+bool
+sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
+			  const SlTrainPlan *plan, SlArena *arena)
+{
+	int count = int_min(plan->batch_size, sl_units_most(set, plan));
+	int shard = shard_lanes(count);
+	int steps = chunk_rows(set, plan);
+	size_t rows = (size_t) shard * steps;
+
+	*lanes = (SlLanes){.net = net,
+					   .set = set,
+					   .count = count,
+					   .shard_count = shard,
+					   .chunk_rows = steps,
+					   .carries = plan->sequence_length > 1 && net->state > 0};
+	if (rows > MAX_SHARD_ROWS)
+		return false;
+	lanes->lane = sl_alloc(arena, count, sizeof(SlLane));
+	lanes->by_length = sl_alloc(arena, count, sizeof(int));
+	lanes->state = sl_alloc(arena, (size_t) count * net->state, sizeof(float));
+	lanes->x = sl_alloc(arena, rows * set->inputs, sizeof(float));
+	for (int e = 0; e < net->spec.embeddings; e++)
+		lanes->code[e] = sl_alloc(arena, rows, sizeof(int32_t));
+	lanes->y = sl_alloc(arena, rows, sizeof(float));
+	lanes->weight = sl_alloc(arena, rows, sizeof(float));
+	lanes->censored = sl_alloc(arena, rows, sizeof(uint8_t));
+	lanes->row_key = sl_alloc(arena, rows, sizeof(uint64_t));
+	lanes->seq_key = sl_alloc(arena, shard, sizeof(uint64_t));
+	lanes->size = sl_alloc(arena, steps, sizeof(int));
+	lanes->offset = sl_alloc(arena, steps + 1, sizeof(int));
+	lanes->state_in = sl_alloc(arena, (size_t) shard * net->state, sizeof(float));
+	lanes->state_out = sl_alloc(arena, (size_t) shard * net->state, sizeof(float));
+	return true;
+}
+
+/* Counts every lane with a full chunk.  The last step is said to be one sequence short,
+ * since layers keep more for sequences of unequal length. */
+size_t
+sl_lanes_activations(const SlLanes *lanes)
+{
+	SlArena arena = {NULL, SIZE_MAX, 0};
+	float no_gradient; /* its address says that gradients are wanted; never touched */
+	uint64_t no_key;
+	float no_state;
+	SlTape tape = {.arena = &arena,
+				   .params = &lanes->net->params,
+				   .grad = &no_gradient,
+				   .dropout = true};
+	int n = lanes->shard_count, steps = lanes->chunk_rows;
+	int size[SL_MAX_STEPS];
+	int offset[SL_MAX_STEPS + 1];
+	SlPack pack = {n, steps, n * steps, size, offset};
+	const int32_t *code[SL_MAX_EMBEDDINGS] = {NULL};
+	SlBatch batch = {.pack = &pack,
+					 .code = code,
+					 .row_key = &no_key,
+					 .seq_key = &no_key,
+					 .state_in = &no_state,
+					 .state_out = &no_state};
+
+	offset[0] = 0;
+	for (int t = 0; t < steps; t++)
+	{
+		size[t] = n;
+		offset[t + 1] = offset[t] + n;
+	}
+	size[steps - 1] -= n > 1 ? 1 : 0;
+	lanes->net->spec.arch->forward(lanes->net, &tape, &batch);
+	return arena.used;
+}
+
+/* ---- one step ---- */
+
+void
+sl_lanes_start(SlLanes *lanes)
+{
+	memset(lanes->lane, 0, sizeof(SlLane) * lanes->count);
+	lanes->taken = 0;
+}
+
+/* Counting sort by falling length: equal lanes stay in lane order. */
+static void
+sort_by_length(SlLanes *lanes)
+{
+	int steps = lanes->chunk_rows;
+	int *place = lanes->offset; /* not packed yet */
+
+	memset(place, 0, sizeof(int) * (steps + 1));
+	for (int i = 0; i < lanes->count; i++)
+		place[steps - lanes->lane[i].length]++;
+	for (int t = 0, sum = 0; t <= steps; t++)
+	{
+		int n = place[t];
+
+		place[t] = sum;
+		sum += n;
+	}
+	for (int i = 0; i < lanes->count; i++)
+		lanes->by_length[place[steps - lanes->lane[i].length]++] = i;
+}
+
+bool
+sl_lanes_fill(SlLanes *lanes, const SlUnits *units)
+{
+	lanes->busy = 0;
+	for (int i = 0; i < lanes->count; i++)
+	{
+		SlLane *lane = &lanes->lane[i];
+
+		if (lane->next == lane->end && lanes->taken < units->count)
+		{
+			int at = units->queue ? units->queue[lanes->taken] : lanes->taken;
+			const SlUnit *unit = &units->unit[at];
+
+			*lane = (SlLane){unit->first, unit->end, 0, unit->sequence, true};
+			lanes->taken++;
+		}
+		lane->length = int_min(lane->end - lane->next, lanes->chunk_rows);
+		lanes->busy += lane->length > 0;
+	}
+	lanes->shards = lanes->busy > 0 ? (lanes->busy - 1) / lanes->shard_count + 1 : 0;
+	sort_by_length(lanes);
+	return lanes->busy > 0;
+}
+
+double
+sl_lanes_weight(const SlLanes *lanes, const float *weight)
+{
+	double sum = 0;
+
+	for (int i = 0; i < lanes->busy; i++)
+	{
+		const SlLane *lane = &lanes->lane[lanes->by_length[i]];
+
+		for (int t = 0; t < lane->length; t++)
+			sum += weight[lane->next + t];
+	}
+	return sum;
+}
+
+void
+sl_lanes_advance(SlLanes *lanes)
+{
+	for (int i = 0; i < lanes->busy; i++)
+	{
+		SlLane *lane = &lanes->lane[lanes->by_length[i]];
+
+		lane->next += lane->length;
+		lane->fresh = false;
+	}
+}
+
+/* ---- one shard ---- */
+
+/* States and keys of the shard's sequences; whether any has a state to go on from. */
+static bool
+gather_states(SlLanes *lanes, int shard)
+{
+	size_t state = lanes->net->state;
+	bool any = false;
+	int n = 0;
+
+	for (int i = shard; i < lanes->busy; i += lanes->shards, n++)
+	{
+		int at = lanes->by_length[i];
+		const SlLane *lane = &lanes->lane[at];
+
+		lanes->seq_key[n] = (uint64_t) lane->sequence;
+		any |= !lane->fresh;
+		if (lane->fresh)
+			memset(lanes->state_in + n * state, 0, sizeof(float) * state);
+		else
+			memcpy(lanes->state_in + n * state, lanes->state + at * state,
+				   sizeof(float) * state);
+	}
+	lanes->pack.batch = n;
+	return any;
+}
+
+/* Row from of the set becomes row to of the pack. */
+static void
+copy_row(SlLanes *lanes, int to, int from, const float *weight)
+{
+	const SlTrainSet *set = lanes->set;
+	size_t width = set->inputs;
+
+	memcpy(lanes->x + to * width, set->x + from * width, sizeof(float) * width);
+	for (int e = 0; e < lanes->net->spec.embeddings; e++)
+		lanes->code[e][to] = set->code[e][from];
+	lanes->y[to] = set->y[from];
+	lanes->weight[to] = weight[from];
+	lanes->censored[to] = set->censored ? set->censored[from] : 0;
+	lanes->row_key[to] = (uint64_t) from;
+}
+
+/* Step by step, the rows of the lanes that still run. */
+static void
+gather_rows(SlLanes *lanes, int shard, const float *weight)
+{
+	int steps = lanes->lane[lanes->by_length[shard]].length;
+	int row = 0;
+
+	lanes->offset[0] = 0;
+	for (int t = 0; t < steps; t++)
+	{
+		for (int i = shard; i < lanes->busy; i += lanes->shards)
+		{
+			const SlLane *lane = &lanes->lane[lanes->by_length[i]];
+
+			if (lane->length <= t)
+				break;
+			copy_row(lanes, row++, lane->next + t, weight);
+		}
+		lanes->size[t] = row - lanes->offset[t];
+		lanes->offset[t + 1] = row;
+	}
+	lanes->pack.steps = steps;
+	lanes->pack.rows = row;
+	lanes->pack.size = lanes->size;
+	lanes->pack.offset = lanes->offset;
+}
+
+SlBatch
+sl_lanes_pack(SlLanes *lanes, int shard, const float *weight)
+{
+	bool has_state = gather_states(lanes, shard);
+
+	gather_rows(lanes, shard, weight);
+	return (SlBatch){.pack = &lanes->pack,
+					 .x = lanes->x,
+					 .code = (const int32_t *const *) lanes->code,
+					 .row_key = lanes->row_key,
+					 .seq_key = lanes->seq_key,
+					 .state_in = has_state ? lanes->state_in : NULL,
+					 .state_out = lanes->carries ? lanes->state_out : NULL};
+}
+
+void
+sl_lanes_keep(SlLanes *lanes, int shard)
+{
+	size_t state = lanes->net->state;
+
+	if (!lanes->carries)
+		return;
+	for (int i = shard, n = 0; i < lanes->busy; i += lanes->shards, n++)
+		memcpy(lanes->state + lanes->by_length[i] * state, lanes->state_out + n * state,
+			   sizeof(float) * state);
+}
