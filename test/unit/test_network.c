@@ -308,6 +308,37 @@ test_sight(const char *arch)
 	world_close(w);
 }
 
+/* Either kind of dropout changes the outputs, with the epoch and only in training. */
+static void
+test_dropout(const char *arch)
+{
+	static const int length[] = {6, 4, 4, 2, 1};
+	static const char *const kind[] = {"output", "recurrent"};
+
+	for (int i = 0; i < 2; i++)
+	{
+		World *w = world_open(arch, SL_LOSS_MSE, length, 5, 0.4f);
+		double never, off, on, later;
+
+		w->net.spec.dropout = i == 0 ? 0.4f : 0;
+		for (int l = 0; l < 2; l++)
+			w->net.recurrent[l].recurrent_dropout = i == 1 ? 0.4f : 0;
+		on = pass(w, false);
+		w->epoch++;
+		later = pass(w, false);
+		w->dropout = false;
+		off = pass(w, false);
+		w->net.spec.dropout = 0;
+		w->net.recurrent[0].recurrent_dropout = w->net.recurrent[1].recurrent_dropout = 0;
+		w->dropout = true;
+		never = pass(w, false);
+		ok(on != off && later != on, "%s: %s dropout changes with the epoch", arch,
+		   kind[i]);
+		is_close(off, never, 0, "%s: %s dropout is for training", arch, kind[i]);
+		world_close(w);
+	}
+}
+
 /* Mean loss of a row after steps of Adam. */
 static double
 learn(World *w, int steps, float rate)
@@ -393,6 +424,7 @@ main(void)
 		test_gradient(arch[i], SL_LOSS_MSE, 0.3f);
 		test_memory(arch[i]);
 		test_sight(arch[i]);
+		test_dropout(arch[i]);
 		test_overfits(arch[i]);
 		test_bits(arch[i]);
 	}
