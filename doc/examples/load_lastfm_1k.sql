@@ -96,31 +96,32 @@ END;
 -- tells where the artist's name ends.
 
 INSERT INTO new_plays (file, line, user_id, ts, artist_name, track_name, reason, content)
-SELECT 'userid-timestamp-artid-artname-traid-traname.tsv', btrim(f[1])::bigint, f[2], ts,
+SELECT CASE WHEN reason IS NOT NULL THEN 'userid-timestamp-artid-artname-traid-traname.tsv' END,
+	   CASE WHEN reason IS NOT NULL THEN btrim(f[1])::bigint END,
+	   f[2], ts,
 	   nullif(btrim(translate(name[1], E'\t', ' ')), ''),
 	   nullif(btrim(translate(name[2], E'\t', ' ')), ''),
-	   CASE
-		   WHEN cardinality(f) < 7 THEN 'fewer than six fields'
-		   WHEN f[2] = '' THEN 'no user'
-		   WHEN ts IS NULL THEN 'not a time'
-		   WHEN name IS NULL THEN 'a tab too many'
-	   END,
-	   CASE
-		   WHEN cardinality(f) < 7 OR f[2] = '' OR ts IS NULL OR name IS NULL
-		   THEN substr(line, position(E'\t' IN line) + 1)
-	   END
-  FROM (SELECT line, f, pg_temp.time_of(f[3]) AS ts,
-			   CASE
-				   WHEN cardinality(f) = 7 THEN ARRAY[f[5], f[7]]
-				   WHEN cardinality(f) > 7 THEN
-					   coalesce(regexp_match(array_to_string(f[5:], E'\t'),
-											 '^(.*?)\t[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\t(.*)$'),
-								regexp_match(array_to_string(f[5:], E'\t'), '^(.*?)\t\t(.*)$'))
-			   END AS name
-		  FROM (SELECT line, string_to_array(line, E'\t') AS f
-				  FROM (SELECT pg_temp.decoded(line) AS line FROM play_line OFFSET 0) d
-				OFFSET 0) s
-		OFFSET 0) p;
+	   reason,
+	   CASE WHEN reason IS NOT NULL THEN substr(line, position(E'\t' IN line) + 1) END
+  FROM (SELECT *, CASE
+					  WHEN cardinality(f) < 7 THEN 'fewer than six fields'
+					  WHEN f[2] = '' THEN 'no user'
+					  WHEN ts IS NULL THEN 'not a time'
+					  WHEN name IS NULL THEN 'a tab too many'
+				  END AS reason
+		  FROM (SELECT line, f, pg_temp.time_of(f[3]) AS ts,
+					   CASE
+						   WHEN cardinality(f) = 7 THEN ARRAY[f[5], f[7]]
+						   WHEN cardinality(f) > 7 THEN
+							   coalesce(regexp_match(array_to_string(f[5:], E'\t'),
+													 '^(.*?)\t[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\t(.*)$'),
+										regexp_match(array_to_string(f[5:], E'\t'), '^(.*?)\t\t(.*)$'))
+					   END AS name
+				  FROM (SELECT line, string_to_array(line, E'\t') AS f
+						  FROM (SELECT pg_temp.decoded(line) AS line FROM play_line OFFSET 0) d
+						OFFSET 0) s
+				OFFSET 0) p
+		OFFSET 0) r;
 
 -- ---- profiles ----
 -- Fields: number, user, gender, age, country, registered.  A value that makes no sense is

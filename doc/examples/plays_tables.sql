@@ -35,7 +35,8 @@ COMMENT ON TABLE rejects IS 'what the last load of a file could not use, and why
 -- Two loads at the same time must not both find a play missing.
 LOCK TABLE plays, users, rejects IN SHARE ROW EXCLUSIVE MODE;
 
--- What a loader has read: a row with a reason is rejected.
+-- What a loader has read: a row with a reason is rejected, and only such rows need file,
+-- line and content.
 CREATE TEMPORARY TABLE new_plays (
 	file text,
 	line bigint,
