@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "nn/tape.h"
+
 #include "pack.h"
 #include "tap.h"
 
@@ -117,10 +119,57 @@ check_products(void)
 	ok(c[0] == 0.5f, "an empty result is left alone");
 }
 
+static bool
+count_questions(void *arg)
+{
+	++*(int *) arg;
+	return false;
+}
+
+/* A product too large for one piece, in pieces of rows or of the sum; every 97th element
+ * against its definition. */
+static void
+check_pieces(int m, int k, bool ta, bool tb)
+{
+	enum
+	{
+		N = 1100
+	};
+	uint64_t seed = 2;
+	int questions = 0;
+	int lda = ta ? m : k, ldb = tb ? k : N;
+	float *a = pack_numbers(&seed, (size_t) m * k, 0.1f);
+	float *b = pack_numbers(&seed, (size_t) k * N, 0.1f);
+	float *c = calloc((size_t) m * N, sizeof(float));
+	SlTape tape = {.should_stop = count_questions, .stop_arg = &questions};
+	double error = 0;
+
+	for (size_t i = 0; i < (size_t) m * N; i++)
+		c[i] = 1;
+	ok(sl_tape_gemm(&tape, ta, tb, m, N, k, a, lda, b, ldb, 1, c, N),
+	   "a product of %d x %d x %d", m, N, k);
+	is_int(questions, 1, "in two pieces");
+	for (int i = 0; i < m * N; i += 97)
+	{
+		double want = 1;
+
+		for (int l = 0; l < k; l++)
+			want += at(a, lda, ta, i / N, l) * at(b, ldb, tb, l, i % N);
+		error = pack_worse(error, fabs(c[i] - want));
+	}
+	ok(error < 1e-5, "and right (%.1e)", error);
+	free(a);
+	free(b);
+	free(c);
+}
+
 int
 main(void)
 {
 	check_loading();
 	check_products();
+	check_pieces(1900, 1200, false, true);
+	check_pieces(1200, 1900, true, false);
+	check_pieces(1200, 1900, false, true);
 	return done_testing();
 }
