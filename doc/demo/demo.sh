@@ -38,7 +38,7 @@ load()
 		query -v folder="$data" -f doc/examples/load_lastfm_1k.sql
 	else
 		sl_say "making up listening data and loading it"
-		sl_as make -s build/listening && query -v users=2000 -f doc/examples/load_listening.sql
+		sl_as make -s build/listening && query -f doc/examples/load_listening.sql
 	fi
 }
 

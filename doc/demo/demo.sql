@@ -36,9 +36,9 @@ SELECT user_id, gender, age, country, top_artist, total_sessions,
 \set static '{gender,age,country}'
 \set columns '{"columns": {"previous_session_length": "log1p", "average_session_length": "log1p", "absence": "log1p", "session_number": "log1p", "hour": "one_hot", "weekday": "one_hot"}}'
 -- The study's options; it ran 150 epochs.
-\set study '{"sequence_length": 1, "batch_size": 400, "epochs": 4, "shuffle": false, "upper_percentile": 99.5, "loss": "mae", "optimizer": "adam"}'
+\set study '{"sequence_length": 1, "batch_size": 400, "epochs": 4, "shuffle": false, "upper_percentile": 99.5, "loss": "mae", "optimizer": "adam", "schedule": "constant"}'
 -- Real sequences: the state is carried through all of a user's sessions.
-\set sequences '{"architecture": "gru", "hidden_dim": 64, "epochs": 12, "target_transform": "log1p", "schedule": "cosine", "learning_rate": 0.003}'
+\set sequences '{"architecture": "gru", "hidden_dim": 32, "epochs": 12, "batch_size": 16, "target_transform": "log1p", "learning_rate": 0.005}'
 
 \echo '3. Networks that see one session at a time, as in the study, at 4 epochs instead of 150.'
 SET client_min_messages = notice;
