@@ -20,7 +20,6 @@
 #include "utils/timestamp.h"
 
 #define FIRST_CAPACITY 8
-#define PREFETCH_EVENTS 4 /* a cache line of them */
 
 /* One cache line: with many groups in random order, a row costs a miss or two. */
 typedef struct SlEventState
@@ -90,13 +89,7 @@ append(SlEventState *state, SlEvent event)
 	if (state->count > 0 && event.ts < state->last_ts)
 		state->sorted = false;
 	state->last_ts = event.ts;
-
-	SlEvent *place = &state->events[state->count++];
-
-	/* Other groups' rows come before this group's next: time to fetch its line. */
-	__builtin_prefetch(place + PREFETCH_EVENTS, 1);
-	place->ts = event.ts;
-	place->duration = event.duration;
+	state->events[state->count++] = event;
 }
 
 /* Takes in one row; gap NULL stands for the default. */
