@@ -131,7 +131,10 @@ check_specs(void)
 		{"dropout", set_dropout, {-1, 10, 11}, {0, 9}},
 		{"recurrent dropout", set_recurrent_dropout, {-1, 10, 99}, {0, 9}},
 		{"architecture", set_no_arch, {0, 0, 0}, {1, 1}},
-		{"name", set_long_name, {60, SL_NAME_MAX, SL_NAME_MAX - 1}, {1, 40}},
+		{"name",
+		 set_long_name,
+		 {SL_NAME_MAX - 17, SL_NAME_MAX, SL_NAME_MAX - 1},
+		 {1, SL_NAME_MAX - 18}},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
