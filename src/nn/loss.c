@@ -62,7 +62,7 @@ static double
 difference_row(const SlLoss *loss, const float *raw, float target, bool censored,
 			   double factor, float *grad)
 {
-	double r = (double) raw[0] - target, size = fabs(r), value = 0, slope = 0;
+	double r = (double) raw[0] - target, size = fabs(r), value = 0, slope = 0, one;
 	double sign = (r > 0) - (r < 0);
 
 	if (!(censored && r >= 0))
@@ -82,8 +82,9 @@ difference_row(const SlLoss *loss, const float *raw, float target, bool censored
 				slope = tanh(r);
 				break;
 			case SL_LOSS_MAPE: /* a target below 1 counts as 1 */
-				value = size / fmax(fabs((double) target), 1);
-				slope = sign / fmax(fabs((double) target), 1);
+				one = loss->one > 0 ? loss->one : 1;
+				value = size / fmax(fabs((double) target), one);
+				slope = sign / fmax(fabs((double) target), one);
 				break;
 			default:
 				value = size;

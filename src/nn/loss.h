@@ -12,7 +12,7 @@ typedef enum SlLossKind
 	SL_LOSS_MSE,
 	SL_LOSS_HUBER,		   /* delta 1, in units of the transformed target */
 	SL_LOSS_LOG_COSH,
-	SL_LOSS_MAPE,		   /* targets from 1 up */
+	SL_LOSS_MAPE,		   /* targets from 1 up; see SlLoss.one */
 	SL_LOSS_BCE,		   /* one logit, target 0 or 1 */
 	SL_LOSS_CROSS_ENTROPY, /* classes logits, target the class number */
 	SL_LOSS_WEIBULL,	   /* two outputs: log scale, log shape; targets above 0 */
@@ -27,6 +27,7 @@ typedef struct SlLoss
 	int classes; /* cross-entropy only */
 	int levels;	 /* quantile only: rising, each in (0, 1) */
 	float level[SL_MAX_QUANTILES];
+	float one; /* mape: what a target of 1 is once scaled; 0 means 1 */
 } SlLoss;
 
 /* The name in options ("mae", ...), or NULL past the end: to look up and to list. */
