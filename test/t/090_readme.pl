@@ -1,0 +1,49 @@
+# Every SQL statement of the README, in order, in one session, on an invented log.
+
+use strict;
+use warnings;
+use Cwd qw(abs_path);
+use File::Basename;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $top = abs_path(dirname(__FILE__) . '/../..');
+
+system_or_bail('make', '-s', '-C', $top, 'build/listening');
+
+my $node = PostgreSQL::Test::Cluster->new('readme');
+$node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
+$node->append_conf('postgresql.conf', "timezone = 'UTC'");
+$node->start;
+$node->safe_psql('postgres', 'CREATE DATABASE readme');
+
+chdir $top;
+$node->command_ok(
+	[
+		'psql', '-qX', '-d', $node->connstr('readme'), '-v', 'users=120', '-f',
+		'doc/examples/load_listening.sql'
+	],
+	'the log is loaded');
+
+my @blocks = slurp_file("$top/README.md") =~ /^```sql\n(.*?)^```/msg;
+
+cmp_ok(scalar(@blocks), '>', 10, 'the README has examples');
+
+# one session: later examples use temporary tables of earlier ones
+my $script = join "\n", map { "\\echo block $_\n$blocks[$_]" } 0 .. $#blocks;
+my ($out, $err);
+my $status = $node->psql(
+	'readme', $script,
+	stdout => \$out,
+	stderr => \$err,
+	on_error_die => 0,
+	extra_params => [ '-v', 'ON_ERROR_STOP=1' ]);
+
+is($status, 0, 'all of them run');
+is($err // '', '', 'without a complaint');
+my @reached = $out =~ /^block (\d+)$/mg;
+is(scalar(@reached), scalar(@blocks), 'to the last one');
+like($out, qr/^user_000004\|/m, 'users get their predictions');
+
+done_testing();
