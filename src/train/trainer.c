@@ -76,33 +76,39 @@ sl_train_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan
 
 /* ---- one shard ---- */
 
-/* Absolute errors of the packed rows in the target's own units. */
-static double
-absolute_errors(const Trainer *tr, const SlTensor *out)
+/* Absolute errors in the target's own units, of rows whose target is known: a censored one
+ * is only a lower bound. */
+typedef struct Errors
+{
+	double sum;
+	int64_t rows;
+} Errors;
+
+static void
+add_errors(const Trainer *tr, const SlTensor *out, Errors *errors)
 {
 	const SlTarget *target = &tr->set->target;
 	const SlLanes *lanes = &tr->lanes;
-	double sum = 0;
 
 	for (int i = 0; i < lanes->pack.rows; i++)
-		if (lanes->weight[i] > 0)
+		if (lanes->weight[i] > 0 && !(tr->set->censored && lanes->censored[i]))
 		{
 			float p = sl_loss_predict(&tr->plan->loss, out->data + (size_t) i * out->cols,
 									  NULL);
 
-			sum += fabs(sl_target_inverse(target, p) -
-						sl_target_inverse(target, lanes->y[i]));
+			errors->sum += fabs(sl_target_inverse(target, p) -
+								sl_target_inverse(target, lanes->y[i]));
+			errors->rows++;
 		}
-	return sum;
 }
 
 /*
  * Forward pass over one shard, with gradients where scale > 0.  Adds to *loss, and to
- * *error unless it is NULL; keeps the lanes' new state.
+ * *errors unless it is NULL; keeps the lanes' new state.
  */
 static void
 run_shard(Trainer *tr, int shard, const float *weight, float scale, double *loss,
-		  double *error)
+		  Errors *errors)
 {
 	SlLanes *lanes = &tr->lanes;
 	SlBatch batch = sl_lanes_pack(lanes, shard, weight);
@@ -110,7 +116,7 @@ run_shard(Trainer *tr, int shard, const float *weight, float scale, double *loss
 				   .params = &tr->net->params,
 				   .value = tr->state->value,
 				   .grad = scale > 0 ? tr->shard_grad : NULL,
-				   .dropout = error == NULL,
+				   .dropout = errors == NULL,
 				   .seed = tr->plan->seed,
 				   .epoch = (uint64_t) tr->epoch,
 				   .should_stop = tr->hooks->should_stop,
@@ -123,8 +129,8 @@ run_shard(Trainer *tr, int shard, const float *weight, float scale, double *loss
 	{
 		*loss += sl_loss(&tr->plan->loss, out, lanes->y, lanes->weight,
 						 tr->set->censored ? lanes->censored : NULL, scale);
-		if (error != NULL)
-			*error += absolute_errors(tr, out);
+		if (errors != NULL)
+			add_errors(tr, out, errors);
 		if (scale > 0)
 			sl_backward(&tape);
 	}
@@ -266,7 +272,7 @@ validate(Trainer *tr, SlEpoch *epoch)
 	SlLanes *lanes = &tr->lanes;
 	const float *row_weight = tr->set->validation_weight;
 	double loss = 0;
-	double error = 0;
+	Errors errors = {0, 0};
 	double weight = 0;
 
 	epoch->validation_loss = epoch->validation_mae = NAN;
@@ -276,12 +282,12 @@ validate(Trainer *tr, SlEpoch *epoch)
 	while (!stop_asked(tr) && sl_lanes_fill(lanes, &tr->validation))
 	{
 		for (int s = 0; s < lanes->shards && tr->status == SL_OK; s++)
-			run_shard(tr, s, row_weight, 0, &loss, &error);
+			run_shard(tr, s, row_weight, 0, &loss, &errors);
 		weight += sl_lanes_weight(lanes, row_weight);
 		sl_lanes_advance(lanes);
 	}
 	epoch->validation_loss = loss / weight;
-	epoch->validation_mae = error / weight;
+	epoch->validation_mae = errors.rows > 0 ? errors.sum / errors.rows : NAN;
 }
 
 /* Whether this epoch's weights are the ones to keep so far. */

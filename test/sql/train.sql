@@ -18,7 +18,7 @@ CREATE FUNCTION tr_train(name text, options jsonb DEFAULT '{}', source text DEFA
 RETURNS int LANGUAGE sql AS $$
 	SELECT version FROM sessionlen.train('tr_' || name, source, 'y', 'u', 't', known => '{a,b}', static => '{country}',
 		observed => '{artist,y}', censored => censored,
-		options => '{"epochs": 3, "hidden_dim": 6, "batch_size": 16, "sequence_length": 8, "verbose": false}' || options)
+		options => '{"epochs": 3, "hidden_dim": 6, "batch_size": 16, "sequence_length": 8, "schedule": "constant", "verbose": false}' || options)
 $$;
 CREATE FUNCTION tr_weights(name text, number int DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
 	SELECT md5(string_agg(w.name || w.chunk || array_send(w.data)::text, ',' ORDER BY w.name, w.chunk))
