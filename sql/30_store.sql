@@ -144,9 +144,9 @@ LANGUAGE sql STABLE SECURITY DEFINER PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (SELECT FROM sessionlen.models m
-	                WHERE m.model = $1 AND pg_has_role(role, m.owner, 'USAGE'))
+	                WHERE m.model = $1 AND pg_has_role($2, m.owner, 'USAGE'))
 	    OR EXISTS (SELECT FROM sessionlen.model_grants g
-	                WHERE g.model = $1 AND pg_has_role(role, g.role, 'USAGE'))
+	                WHERE g.model = $1 AND pg_has_role($2, g.role, 'USAGE'))
 $$;
 COMMENT ON FUNCTION sessionlen.may_use(text, oid) IS 'whether a role owns a model or was granted it';
 
