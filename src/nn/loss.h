@@ -10,13 +10,13 @@ typedef enum SlLossKind
 {
 	SL_LOSS_MAE,
 	SL_LOSS_MSE,
-	SL_LOSS_HUBER,		   /* delta 1, in units of the transformed target */
+	SL_LOSS_HUBER, /* delta 1, in units of the transformed target */
 	SL_LOSS_LOG_COSH,
 	SL_LOSS_MAPE,		   /* targets from 1 up; see SlLoss.one */
 	SL_LOSS_BCE,		   /* one logit, target 0 or 1 */
 	SL_LOSS_CROSS_ENTROPY, /* classes logits, target the class number */
 	SL_LOSS_WEIBULL,	   /* two outputs: log scale, log shape; targets above 0 */
-	SL_LOSS_QUANTILE	   /* pinball; levels outputs, made non-crossing by softplus steps */
+	SL_LOSS_QUANTILE /* pinball; levels outputs, made non-crossing by softplus steps */
 } SlLossKind;
 
 #define SL_MAX_QUANTILES 32

@@ -21,7 +21,8 @@ typedef enum SlOptimKind
 
 /* The name in options, or NULL past the end. */
 extern const char *sl_optim_name(int kind);
-/* PyTorch's default learning rate: 1e-3, nadam 2e-3, rmsprop and adagrad 1e-2, sgd 1e-2. */
+/* PyTorch's default learning rate: 1e-3, nadam 2e-3, rmsprop and adagrad 1e-2, sgd 1e-2.
+ */
 extern float sl_optim_default_rate(SlOptimKind kind);
 /* Moment arrays of n floats the optimiser keeps: 0, 1 or 2.  They start at zero. */
 extern int sl_optim_moments(SlOptimKind kind);
@@ -30,9 +31,9 @@ extern int sl_optim_moments(SlOptimKind kind);
  * NAdam's running product, kept by the caller, starting at 1; each call moves it on, so
  * one call makes one step (others may pass NULL).  weight_decay is L2 added to the
  * gradient; AdamW's shrinks the weights directly. */
-extern void sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate, float weight_decay,
-						  double *mu_product, size_t n, float *value, const float *grad,
-						  float *moments);
+extern void sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate,
+						  float weight_decay, double *mu_product, size_t n, float *value,
+						  const float *grad, float *moments);
 
 /* Euclidean norm of grad; scales it down to max if max > 0 and the norm is larger, as
  * torch.nn.utils.clip_grad_norm_.  Returns the norm before. */
@@ -51,6 +52,7 @@ extern const char *sl_schedule_name(int kind);
 
 /* Learning rate factor at step (from 0) of total.  The first warmup steps rise linearly
  * (never from 0) and the decay runs over the rest; step total and later give its end. */
-extern float sl_schedule(SlScheduleKind kind, int64_t step, int64_t total, int64_t warmup);
+extern float sl_schedule(SlScheduleKind kind, int64_t step, int64_t total,
+						 int64_t warmup);
 
 #endif

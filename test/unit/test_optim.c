@@ -70,7 +70,7 @@ test_parity(void)
 						 "%s: PyTorch's weights", name);
 				for (int i = 0; i < N; i++)
 					worst = fmax(worst, fabs(value[i] - want[i]) /
-											(4e-5 * rate + 4e-7 * fabs(want[i])));
+											(5e-5 * rate + 6e-7 * fabs(want[i])));
 				is_close(worst, 0, 1, "%s: and each of them closely", name);
 			}
 		}
