@@ -265,8 +265,9 @@ typedef struct Plain
 	int units;
 	int *queue;
 	int epoch;
-	double loss; /* of the last step, summed */
-	double error;
+	double loss;  /* of the last step, summed */
+	double error; /* absolute, over rows whose target is known */
+	double errors;
 } Plain;
 
 static void
@@ -363,9 +364,12 @@ plain_chunk(Plain *p, const float *weight, int first, int length, int sequence,
 	p->loss += sl_loss(&c->plan.loss, out, c->y + first, weight + first,
 					   c->set.censored ? c->censored + first : NULL, (float) scale);
 	for (int t = 0; t < length; t++)
-		if (weight[first + t] > 0)
+		if (weight[first + t] > 0 && !(c->set.censored && c->censored[first + t]))
+		{
 			p->error +=
 				c->set.target.scale * fabs((double) out->data[t] - c->y[first + t]);
+			p->errors++;
+		}
 	if (scale > 0 && sl_backward(&tape) != SL_OK)
 		abort();
 	for (size_t i = 0; i < net->params.total; i++)
@@ -498,7 +502,7 @@ plain_validation(const Case *c, const float *value, double *mae)
 		for (int i = p.unit[u][0]; i < p.unit[u][1]; i++)
 			weight += c->validation_weight[i];
 	}
-	*mae = p.error / weight;
+	*mae = p.error / p.errors;
 
 	double loss = p.loss / weight;
 
