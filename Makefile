@@ -53,6 +53,9 @@ override with_llvm = no
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# Any header may matter to any file: rather compile too much than too little.
+$(OBJS): $(wildcard src/*.h src/*/*.h)
+
 $(DATA_built): $(SQL_PARTS)
 	cat $^ > $@
 
