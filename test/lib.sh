@@ -89,7 +89,7 @@ sl_server_installed()
 
 sl_apt_has()
 {
-	apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+	[[ $(apt-cache policy "$1" 2>/dev/null) == *'Candidate: '[!\(]* ]]
 }
 
 sl_apt_update()
@@ -184,8 +184,7 @@ sl_private_tree()
 sl_files()
 {
 	cd "$sl_top" || return
-	if git -c safe.directory='*' ls-files -z -co --exclude-standard 2>/dev/null |
-		grep -qz .; then
+	if git -c safe.directory='*' ls-files --error-unmatch Makefile >/dev/null 2>&1; then
 		git -c safe.directory='*' ls-files -z -co --exclude-standard |
 			while IFS= read -r -d '' f; do
 				[ ! -e "$f" ] && [ ! -L "$f" ] || printf '%s\0' "$f"
