@@ -5,7 +5,7 @@
 
 # These targets need no PostgreSQL beforehand: their scripts install what is missing
 # and build in a directory of their own.
-SCRIPTED = check demo demo-stop check-matrix check-clean format
+SCRIPTED = check demo demo-stop check-matrix check-clean format bench
 
 ifeq ($(filter-out $(SCRIPTED) build/listening,$(or $(MAKECMDGOALS),all)),)
 
@@ -14,6 +14,9 @@ check:
 
 demo demo-stop:
 	@doc/demo/demo.sh $@
+
+bench:
+	@bench/bench.sh
 
 check-matrix check-clean:
 	@test/matrix.sh $@

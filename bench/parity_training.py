@@ -358,8 +358,8 @@ def compare(setting, data, args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--users", type=int, default=600)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1 to this")
     parser.add_argument("--only", default="", help="settings whose name begins so")
