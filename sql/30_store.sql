@@ -62,6 +62,38 @@ COMMENT ON COLUMN sessionlen.model_versions.target_scale IS 'how the target was 
 COMMENT ON COLUMN sessionlen.model_versions.split IS 'how rows were split, with the cut points of a split by time';
 COMMENT ON COLUMN sessionlen.model_versions.blas IS 'the BLAS library and kernel that trained it: equal bits are promised on the same one';
 
+CREATE TABLE sessionlen.cluster_networks (
+	model text NOT NULL,
+	version int NOT NULL,
+	cluster int NOT NULL CHECK (cluster >= 0),
+	options jsonb NOT NULL,
+	inputs jsonb NOT NULL,
+	target_scale jsonb NOT NULL,
+	training_rows bigint NOT NULL,
+	validation_rows bigint NOT NULL,
+	test_rows bigint NOT NULL,
+	sequences bigint NOT NULL,
+	epochs int NOT NULL,
+	best_epoch int NOT NULL,
+	training_loss float8 NOT NULL,
+	validation_loss float8,
+	validation_mae float8,
+	seconds float8 NOT NULL,
+	PRIMARY KEY (model, version, cluster),
+	FOREIGN KEY (model, version) REFERENCES sessionlen.model_versions ON DELETE CASCADE
+);
+COMMENT ON TABLE sessionlen.cluster_networks IS 'the networks of versions trained with one for each cluster: options, preprocessing, result';
+
+CREATE TABLE sessionlen.cluster_members (
+	model text NOT NULL,
+	version int NOT NULL,
+	cluster int NOT NULL,
+	keys text[] NOT NULL,
+	PRIMARY KEY (model, version, cluster),
+	FOREIGN KEY (model, version) REFERENCES sessionlen.model_versions ON DELETE CASCADE
+);
+COMMENT ON TABLE sessionlen.cluster_members IS 'partition keys by cluster, as they were when the version was trained';
+
 CREATE TABLE sessionlen.weights (
 	model text NOT NULL,
 	version int NOT NULL,
@@ -154,7 +186,7 @@ DO $$
 DECLARE
 	t text;
 BEGIN
-	FOREACH t IN ARRAY '{models,model_grants,model_versions,weights,checkpoints,vocabularies,baselines,training_log}'::text[]
+	FOREACH t IN ARRAY '{models,model_grants,model_versions,cluster_networks,cluster_members,weights,checkpoints,vocabularies,baselines,training_log}'::text[]
 	LOOP
 		-- models are data: pg_dump carries them
 		PERFORM pg_catalog.pg_extension_config_dump(format('sessionlen.%I', t), '');

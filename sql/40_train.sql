@@ -24,6 +24,7 @@ CREATE FUNCTION sessionlen.train(
 	observed text[] DEFAULT '{}',
 	censored text DEFAULT NULL,
 	task text DEFAULT 'regression',
+	clusters text DEFAULT NULL,
 	options jsonb DEFAULT '{}',
 	OUT model text,
 	OUT version int,
@@ -37,5 +38,5 @@ CREATE FUNCTION sessionlen.train(
 	OUT stopped_early boolean)
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'sl_train_model';
-COMMENT ON FUNCTION sessionlen.train(text, text, text, text, text, text[], text[], text[], text, text, jsonb)
+COMMENT ON FUNCTION sessionlen.train(text, text, text, text, text, text[], text[], text[], text, text, text, jsonb)
 	IS 'trains a new version of a model on a table, view or query, and lets it serve';

@@ -207,7 +207,8 @@ load_chunk(SlModel *m, HeapTuple tuple, int64 *filled)
 static void
 load_weights(SlModel *m)
 {
-	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
+	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version),
+					Int32GetDatum(m->cluster)};
 	int64 filled[SL_MAX_PARAMS] = {0};
 	MemoryContext context = CurrentMemoryContext;
 	Portal portal;
@@ -222,8 +223,8 @@ load_weights(SlModel *m)
 										  sizeof(float) * m->net.params.total,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	plan = SPI_prepare("SELECT name, shape, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
-					   "AND cluster IS NULL ORDER BY name, chunk",
-					   2, (Oid[]){TEXTOID, INT4OID});
+					   "AND coalesce(cluster, -1) = $3 ORDER BY name, chunk",
+					   3, (Oid[]){TEXTOID, INT4OID, INT4OID});
 	portal = SPI_cursor_open(NULL, plan, args, NULL, true);
 	for (;;)
 	{
@@ -245,6 +246,121 @@ load_weights(SlModel *m)
 	}
 }
 
+/* The network that options and inputs describe, and its weights. */
+static void
+load_network(SlModel *m)
+{
+	sl_inputs_lay_out(m->inputs);
+	sl_loss_from_options(&m->loss, &m->options);
+	sl_net_from_options(&m->net, &m->options, m->inputs, &m->loss);
+	load_weights(m);
+}
+
+/* A cluster's network is the model with preprocessing, shape and weights of its own;
+ * vocabularies are shared. */
+static SlModel *
+load_cluster(const SlModel *whole, int cluster)
+{
+	Datum args[] = {CStringGetTextDatum(whole->model), Int32GetDatum(whole->version),
+					Int32GetDatum(cluster)};
+	SlModel *m = palloc(sizeof(SlModel));
+
+	*m = *whole;
+	m->cluster = cluster;
+	m->clusters = 0;
+	sl_query_read("SELECT options, inputs, target_scale FROM sessionlen.cluster_networks "
+				  "WHERE model = $1 AND version = $2 AND cluster = $3",
+				  3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args);
+	if (SPI_processed != 1)
+		sl_damaged(psprintf("the network of cluster %d is missing", cluster));
+	sl_options_read(&m->options, object_column(1), NULL);
+	m->inputs = sl_inputs_parse(DatumGetJsonbPCopy(column(2)));
+	load_scale(&m->scale, object_column(3));
+	if (m->inputs->count != whole->inputs->count ||
+		(m->options.sequence_length > 1) != (whole->options.sequence_length > 1))
+		sl_damaged(psprintf("the network of cluster %d has other inputs", cluster));
+	for (int i = 0; i < m->inputs->count; i++)
+	{
+		const SlInput *input = &whole->inputs->input[i];
+
+		if (strcmp(m->inputs->input[i].name, input->name) != 0 ||
+			m->inputs->input[i].role != input->role ||
+			sl_input_has_vocabulary(&m->inputs->input[i]) != sl_input_has_vocabulary(input))
+			sl_damaged(psprintf("the network of cluster %d has other inputs", cluster));
+		m->inputs->input[i].vocabulary = input->vocabulary;
+	}
+	load_network(m);
+	return m;
+}
+
+/* Which keys have a network of their own. */
+static void
+load_members(SlModel *m, int network)
+{
+	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version),
+					Int32GetDatum(m->network[network]->cluster)};
+	Datum *key;
+	int count;
+	int known = sl_vocabulary_count(m->members);
+
+	sl_query_read("SELECT keys FROM sessionlen.cluster_members WHERE model = $1 AND version = $2 "
+				  "AND cluster = $3",
+				  3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args);
+	if (SPI_processed != 1)
+		sl_damaged("the members of a cluster are missing");
+	array_elements(column(1), TEXTOID, &key, &count);
+	m->member_network = m->member_network == NULL
+							? palloc_extended(sizeof(int) * ((Size) known + count + 1),
+											  MCXT_ALLOC_HUGE)
+							: repalloc_huge(m->member_network,
+											sizeof(int) * ((Size) known + count + 1));
+	for (int i = 0; i < count; i++)
+	{
+		int code = sl_vocabulary_add(m->members, TextDatumGetCString(key[i]));
+
+		if (code != ++known)
+			sl_damaged("a key is in two clusters");
+		m->member_network[code] = network;
+	}
+}
+
+static void
+load_clusters(SlModel *m)
+{
+	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
+	int *cluster;
+
+	sl_query_read("SELECT cluster FROM sessionlen.cluster_networks WHERE model = $1 AND "
+				  "version = $2 ORDER BY cluster",
+				  2, (Oid[]){TEXTOID, INT4OID}, args);
+	m->clusters = (int) SPI_processed;
+	if (m->clusters == 0)
+		return;
+	cluster = palloc(sizeof(int) * m->clusters);
+	for (int i = 0; i < m->clusters; i++)
+	{
+		bool isnull;
+
+		cluster[i] = DatumGetInt32(
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull));
+	}
+	m->network = palloc(sizeof(SlModel *) * m->clusters);
+	m->members = sl_vocabulary_create();
+	for (int i = 0; i < m->clusters; i++)
+	{
+		m->network[i] = load_cluster(m, cluster[i]);
+		load_members(m, i);
+	}
+}
+
+const SlModel *
+sl_model_for_key(const SlModel *model, const char *key)
+{
+	int code = model->clusters > 0 ? sl_vocabulary_code(model->members, key) : 0;
+
+	return code > 0 ? model->network[model->member_network[code]] : model;
+}
+
 SlModel *
 sl_store_load(const char *model, int version)
 {
@@ -252,13 +368,12 @@ sl_store_load(const char *model, int version)
 
 	m->model = pstrdup(model);
 	m->version = version;
+	m->cluster = SL_NO_CLUSTER;
 	sl_store_lookup(model, &m->version, &m->id);
 	load_row(m);
 	load_vocabularies(m);
-	sl_inputs_lay_out(m->inputs);
-	sl_loss_from_options(&m->loss, &m->options);
-	sl_net_from_options(&m->net, &m->options, m->inputs, &m->loss);
-	load_weights(m);
+	load_network(m);
+	load_clusters(m);
 	return m;
 }
 

@@ -114,6 +114,13 @@ sl_store_version(const SlVersionRow *row)
 			 lengthof(types), types, args, nulls);
 }
 
+/* The network of all users is stored with cluster NULL. */
+static char
+cluster_flag(int cluster)
+{
+	return cluster == SL_NO_CLUSTER ? 'n' : ' ';
+}
+
 /* NaN is stored as NULL. */
 static char
 null_flag(double value)
@@ -122,10 +129,10 @@ null_flag(double value)
 }
 
 void
-sl_store_epoch(const char *model, int version, const SlEpoch *epoch)
+sl_store_epoch(const char *model, int version, int cluster, const SlEpoch *epoch)
 {
-	Oid types[] = {TEXTOID, INT4OID, INT4OID, FLOAT8OID, FLOAT8OID,
-				   FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, FLOAT8OID};
+	Oid types[] = {TEXTOID, INT4OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
+				   FLOAT8OID, FLOAT8OID, INT8OID, FLOAT8OID, INT4OID};
 	Datum args[] = {
 		CStringGetTextDatum(model),
 		Int32GetDatum(version),
@@ -137,14 +144,16 @@ sl_store_epoch(const char *model, int version, const SlEpoch *epoch)
 		Float8GetDatum(epoch->gradient_norm),
 		Int64GetDatum(epoch->rows),
 		Float8GetDatum(epoch->seconds),
+		Int32GetDatum(cluster),
 	};
-	char nulls[] = "          ";
+	char nulls[] = "           ";
 
 	nulls[4] = null_flag(epoch->validation_loss);
 	nulls[5] = null_flag(epoch->validation_mae);
+	nulls[10] = cluster_flag(cluster);
 	sl_query("INSERT INTO sessionlen.training_log (model, version, epoch, training_loss, "
-			 "validation_loss, validation_mae, learning_rate, gradient_norm, row_count, seconds) "
-			 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+			 "validation_loss, validation_mae, learning_rate, gradient_norm, row_count, seconds, "
+			 "cluster) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 			 lengthof(types), types, args, nulls);
 }
 
@@ -173,6 +182,57 @@ sl_store_result(const char *model, int version, const SlTrainResult *result, boo
 			 "stopped_early = $9, trained_at = pg_catalog.clock_timestamp() "
 			 "WHERE model = $1 AND version = $2",
 			 lengthof(types), types, args, nulls);
+}
+
+void
+sl_store_network(const SlVersionRow *row, int cluster, const SlTrainResult *result)
+{
+	Oid types[] = {TEXTOID, INT4OID, INT4OID, JSONBOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
+				   INT8OID, INT8OID, INT4OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
+	Datum args[] = {
+		CStringGetTextDatum(row->model),
+		Int32GetDatum(row->version),
+		Int32GetDatum(cluster),
+		JsonbPGetDatum(sl_json_parse(sl_options_text(row->options))),
+		JsonbPGetDatum(sl_json_parse(sl_inputs_text(row->inputs))),
+		JsonbPGetDatum(sl_json_parse(target_text(row->scale))),
+		Int64GetDatum(row->part_rows[SL_TRAIN]),
+		Int64GetDatum(row->part_rows[SL_VALIDATION]),
+		Int64GetDatum(row->part_rows[SL_TEST]),
+		Int64GetDatum(row->sequences),
+		Int32GetDatum(result->epochs),
+		Int32GetDatum(result->best.epoch),
+		Float8GetDatum(result->best.training_loss),
+		Float8GetDatum(result->best.validation_loss),
+		Float8GetDatum(result->best.validation_mae),
+		Float8GetDatum(result->seconds),
+	};
+	char nulls[] = "                ";
+
+	nulls[13] = null_flag(result->best.validation_loss);
+	nulls[14] = null_flag(result->best.validation_mae);
+	sl_query("INSERT INTO sessionlen.cluster_networks (model, version, cluster, options, inputs, "
+			 "target_scale, training_rows, validation_rows, test_rows, sequences, epochs, best_epoch, "
+			 "training_loss, validation_loss, validation_mae, seconds) VALUES ($1, $2, $3, $4, $5, "
+			 "$6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+			 lengthof(types), types, args, nulls);
+}
+
+void
+sl_store_members(const char *model, int version, int cluster, int count, char **keys)
+{
+	Datum *key = palloc_extended(sizeof(Datum) * Max(count, 1), MCXT_ALLOC_HUGE);
+	Datum args[4];
+
+	for (int i = 0; i < count; i++)
+		key[i] = CStringGetTextDatum(keys[i]);
+	args[0] = CStringGetTextDatum(model);
+	args[1] = Int32GetDatum(version);
+	args[2] = Int32GetDatum(cluster);
+	args[3] = PointerGetDatum(construct_array(key, count, TEXTOID, -1, false, TYPALIGN_INT));
+	sl_query("INSERT INTO sessionlen.cluster_members (model, version, cluster, keys) "
+			 "VALUES ($1, $2, $3, $4)",
+			 4, (Oid[]){TEXTOID, INT4OID, INT4OID, TEXTARRAYOID}, args, NULL);
 }
 
 void
@@ -218,9 +278,11 @@ real_array(const float *data, int n)
 }
 
 void
-sl_store_weights(const char *model, int version, const SlParams *params, const float *value)
+sl_store_weights(const char *model, int version, int cluster, const SlParams *params,
+				 const float *value)
 {
-	Oid types[] = {TEXTOID, INT4OID, TEXTOID, INT4OID, INT4ARRAYOID, FLOAT4ARRAYOID};
+	Oid types[] = {TEXTOID, INT4OID, TEXTOID, INT4OID, INT4ARRAYOID, FLOAT4ARRAYOID, INT4OID};
+	char nulls[] = "       ";
 
 	for (int p = 0; p < params->count; p++)
 	{
@@ -239,12 +301,14 @@ sl_store_weights(const char *model, int version, const SlParams *params, const f
 				PointerGetDatum(construct_array(shape, param->cols > 0 ? 2 : 1, INT4OID,
 												sizeof(int32), true, TYPALIGN_INT)),
 				data,
+				Int32GetDatum(cluster),
 			};
 
 			CHECK_FOR_INTERRUPTS();
-			sl_query("INSERT INTO sessionlen.weights (model, version, name, chunk, shape, data) "
-					 "VALUES ($1, $2, $3, $4, $5, $6)",
-					 lengthof(types), types, args, NULL);
+			nulls[6] = cluster_flag(cluster);
+			sl_query("INSERT INTO sessionlen.weights (model, version, name, chunk, shape, data, "
+					 "cluster) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+					 lengthof(types), types, args, nulls);
 			pfree(DatumGetPointer(data));
 		}
 	}

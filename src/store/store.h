@@ -30,7 +30,19 @@ typedef struct SlModel
 	SlLoss loss;
 	SlNet net;
 	float *value; /* [net.params.total] */
+
+	/* Networks of clusters, if it has any; all but the source is theirs. */
+	int cluster; /* SL_NO_CLUSTER: the network of all users */
+	int clusters;
+	struct SlModel **network; /* [clusters] */
+	SlVocabulary *members;	  /* partition keys with a network */
+	int *member_network;	  /* by the key's code: index into network */
 } SlModel;
+
+#define SL_NO_CLUSTER (-1)
+
+/* The network that serves a partition key: its cluster's, or that of all users. */
+extern const SlModel *sl_model_for_key(const SlModel *model, const char *key);
 
 /* The version that serves (version 0) or the one asked for: its number and id.  An error
  * if there is none that the caller may see. */
@@ -64,13 +76,16 @@ typedef struct SlVersionRow
 } SlVersionRow;
 
 extern void sl_store_version(const SlVersionRow *row);
-extern void sl_store_epoch(const char *model, int version, const SlEpoch *epoch);
+extern void sl_store_epoch(const char *model, int version, int cluster, const SlEpoch *epoch);
 extern void sl_store_result(const char *model, int version, const SlTrainResult *result,
 							bool stopped_early);
+/* A cluster's network; row->part_rows, sequences, options, inputs and scale are its own. */
+extern void sl_store_network(const SlVersionRow *row, int cluster, const SlTrainResult *result);
+extern void sl_store_members(const char *model, int version, int cluster, int count, char **keys);
 extern void sl_store_vocabularies(const char *model, int version, const SlInputs *inputs);
-extern void sl_store_weights(const char *model, int version, const SlParams *params,
+extern void sl_store_weights(const char *model, int version, int cluster, const SlParams *params,
 							 const float *value);
-/* The optimiser's state; checkpoints of older versions are removed. */
+/* The optimiser's state for the network of all users; checkpoints of older versions are removed. */
 extern void sl_store_checkpoint(const char *model, int version, const SlTrainState *state,
 								int moments, size_t total);
 /* Loads it if it is of this size; false if there is none. */

@@ -23,10 +23,12 @@ typedef enum OptionKind
 	OPT_INT64,
 	OPT_REAL,
 	OPT_BOOL,
+	OPT_STANDARDIZE, /* true, false or "mixed" */
 	OPT_NAME,	 /* one of a list of names, kept as its index */
 	OPT_HIDDEN,	 /* a number or an array of numbers, one a layer */
 	OPT_LEVELS,	 /* quantiles */
 	OPT_COLUMNS, /* object: column -> preprocessing */
+	OPT_BY_CLUSTER, /* object: cluster -> options */
 	OPT_SPLIT,
 	OPT_SEARCH
 } OptionKind;
@@ -97,8 +99,14 @@ static const Option option_table[] = {
 	 "largest norm of the gradient; 0: not clipped"},
 	{"weight_decay", OPT_REAL, AT(weight_decay), 0, 1e3, NULL, "0",
 	 "L2 penalty; decoupled with adamw"},
-	{"standardize", OPT_BOOL, AT(standardize), 0, 0, NULL, "true",
-	 "z-scores for numeric columns and the target, where columns or target_transform don't say otherwise"},
+	{"standardize", OPT_STANDARDIZE, AT(standardize), 0, 0, NULL, "true",
+	 "z-scores for numeric columns and the target, where columns or target_transform don't say otherwise; \"mixed\": in clusters of at most mixed_threshold users"},
+	{"mixed_threshold", OPT_INT, AT(mixed_threshold), 0, 1 << 30, NULL, "200",
+	 "training users up to which a cluster is standardised when standardize is mixed"},
+	{"min_users", OPT_INT, AT(min_users), 1, 1 << 30, NULL, "31",
+	 "training users a cluster needs to get a network of its own"},
+	{"by_cluster", OPT_BY_CLUSTER, AT(by_cluster), 0, 0, NULL, "{}",
+	 "options of single clusters' networks, such as {\"0\": {\"epochs\": 100}}"},
 	{"target_transform", OPT_NAME, AT(target_transform), 0, 0, sl_target_transform_name,
 	 "null",
 	 "of the target before training, undone in predictions; default by standardize"},
@@ -154,9 +162,8 @@ sl_option_wrong_type(const char *key, const char *wanted, const JsonbValue *valu
 					errdetail("It is of JSON type %s.", sl_json_type(value))));
 }
 
-/* A number in [min, max], whole if asked. */
-static double
-read_number(const char *key, const JsonbValue *value, double min, double max, bool whole)
+double
+sl_option_number(const char *key, const JsonbValue *value, double min, double max, bool whole)
 {
 	double number;
 
@@ -203,7 +210,7 @@ read_numbers(const Option *option, const JsonbValue *value, double *out, int max
 
 	if (value->type == jbvNumeric)
 	{
-		out[0] = read_number(option->key, value, option->min, option->max, whole);
+		out[0] = sl_option_number(option->key, value, option->min, option->max, whole);
 		return 1;
 	}
 	if (value->type != jbvBinary || !JsonContainerIsArray(value->val.binary.data))
@@ -217,7 +224,7 @@ read_numbers(const Option *option, const JsonbValue *value, double *out, int max
 							errmsg("option \"%s\" has more than %d elements", option->key,
 								   max_count)));
 		out[count++] =
-			read_number(option->key, &element, option->min, option->max, whole);
+			sl_option_number(option->key, &element, option->min, option->max, whole);
 	}
 	if (count == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -263,15 +270,15 @@ read_option(SlOptions *options, const Option *option, const JsonbValue *value)
 	{
 		case OPT_INT:
 			*FIELD(int, options, option) =
-				(int) read_number(option->key, value, option->min, option->max, true);
+				(int) sl_option_number(option->key, value, option->min, option->max, true);
 			break;
 		case OPT_INT64:
 			*FIELD(int64, options, option) =
-				(int64) read_number(option->key, value, option->min, option->max, true);
+				(int64) sl_option_number(option->key, value, option->min, option->max, true);
 			break;
 		case OPT_REAL:
 			*FIELD(double, options, option) =
-				read_number(option->key, value, option->min, option->max, false);
+				sl_option_number(option->key, value, option->min, option->max, false);
 			break;
 		case OPT_BOOL:
 			if (value->type != jbvBool)
@@ -287,9 +294,20 @@ read_option(SlOptions *options, const Option *option, const JsonbValue *value)
 		case OPT_LEVELS:
 			read_levels(options, option, value);
 			break;
+		case OPT_STANDARDIZE:
+			options->mixed =
+				value->type == jbvString && strcmp(sl_json_cstring(value), "mixed") == 0;
+			if (value->type != jbvBool && !options->mixed)
+				sl_option_wrong_type(option->key, "true, false or \"mixed\"", value);
+			options->standardize = !options->mixed && value->val.boolean;
+			break;
 		case OPT_COLUMNS:
 			require_object(option->key, value);
 			options->columns = JsonbValueToJsonb(unconstify(JsonbValue *, value));
+			break;
+		case OPT_BY_CLUSTER:
+			require_object(option->key, value);
+			options->by_cluster = JsonbValueToJsonb(unconstify(JsonbValue *, value));
 			break;
 		case OPT_SPLIT:
 			require_object(option->key, value);
@@ -340,7 +358,9 @@ sl_option_is_searchable(const char *key)
 	const Option *option = find_option(key);
 
 	return option->kind != OPT_SEARCH && option->kind != OPT_SPLIT &&
-		   option->kind != OPT_COLUMNS && strcmp(key, "warm_start") != 0 &&
+		   option->kind != OPT_COLUMNS && option->kind != OPT_BY_CLUSTER &&
+		   strcmp(key, "min_users") != 0 && strcmp(key, "mixed_threshold") != 0 &&
+		   strcmp(key, "warm_start") != 0 &&
 		   strcmp(key, "min_count") != 0 && strcmp(key, "standardize") != 0 &&
 		   strcmp(key, "target_transform") != 0 && strcmp(key, "upper_percentile") != 0 &&
 		   strcmp(key, "verbose") != 0;
@@ -405,11 +425,27 @@ sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over)
 			read_option(options, option, value);
 	}
 	options->columns = NULL;
+	options->by_cluster = NULL;
 	if (given != NULL)
 		read_all(options, given);
 	if (over != NULL)
 		read_all(options, over);
 	settle(options, given, over);
+}
+
+void
+sl_options_for_size(SlOptions *options, Jsonb *given, Jsonb *over, int users)
+{
+	Jsonb *chosen;
+
+	if (!options->mixed)
+		return;
+	chosen = sl_json_parse(users <= options->mixed_threshold ? "{\"standardize\": true}"
+															 : "{\"standardize\": false}");
+	if (over != NULL)
+		chosen = DatumGetJsonbP(
+			DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(over), JsonbPGetDatum(chosen)));
+	sl_options_read(options, given, chosen);
 }
 
 bool
@@ -465,6 +501,11 @@ sl_options_text(const SlOptions *options)
 									 options->quantile[j]);
 				appendStringInfoChar(&out, ']');
 				break;
+			case OPT_STANDARDIZE:
+				sl_json_put_bool(&out, option->key, options->standardize);
+				break;
+			case OPT_BY_CLUSTER:
+				break; /* kept with the networks they are for */
 			case OPT_COLUMNS:
 				sl_json_put_key(&out, option->key);
 				if (options->columns == NULL)
@@ -485,110 +526,6 @@ sl_options_text(const SlOptions *options)
 	return out.data;
 }
 
-/* ---- split ---- */
-
-static void
-read_split_field(SlSplit *split, const char *key, const JsonbValue *value)
-{
-	char *path = psprintf("split.%s", key);
-
-	if (strcmp(key, "by") == 0)
-	{
-		char *name;
-
-		if (value->type != jbvString)
-			sl_option_wrong_type(path, "a string", value);
-		name = sl_json_cstring(value);
-		for (int i = 0; sl_split_name(i) != NULL; i++)
-			if (strcmp(sl_split_name(i), name) == 0)
-			{
-				split->by = (SlSplitBy) i;
-				return;
-			}
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unrecognized value \"%s\" for option \"%s\"", name, path),
-						errhint("Valid values are: user_tail, user, time, column.")));
-	}
-	else if (strcmp(key, "validation") == 0)
-		split->validation = read_number(path, value, 0, 0.9, false);
-	else if (strcmp(key, "test") == 0)
-		split->test = read_number(path, value, 0, 0.9, false);
-	else if (strcmp(key, "tail") == 0)
-		split->tail = read_number(path, value, 0.01, 1, false);
-	else if (strcmp(key, "seed") == 0)
-		split->seed = (uint64) (int64) read_number(path, value, -9007199254740992.0,
-												   9007199254740992.0, true);
-	else if (strcmp(key, "column") == 0 || strcmp(key, "validation_from") == 0 ||
-			 strcmp(key, "test_from") == 0)
-	{
-		if (value->type != jbvString)
-			sl_option_wrong_type(path, "a string", value);
-		if (key[0] == 'c')
-			split->column = sl_json_cstring(value);
-		else if (key[0] == 'v')
-			split->validation_from = sl_json_cstring(value);
-		else
-			split->test_from = sl_json_cstring(value);
-	}
-	else
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized option \"%s\"", path),
-			 errhint("Valid keys of split are: by, validation, test, tail, seed, column, "
-					 "validation_from, test_from.")));
-}
-
-void
-sl_split_read(SlSplit *split, JsonbContainer *object)
-{
-	JsonbIterator *it = JsonbIteratorInit(object);
-	JsonbIteratorToken token;
-	JsonbValue value;
-
-	JsonbIteratorNext(&it, &value, true);
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY)
-	{
-		char *key = sl_json_cstring(&value);
-
-		JsonbIteratorNext(&it, &value, true);
-		if (value.type != jbvNull)
-			read_split_field(split, key, &value);
-	}
-	if (split->validation + split->test > 0.95)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("split.validation and split.test leave too few rows to train"),
-				 errdetail("They add up to %g.", split->validation + split->test)));
-	if (split->by == SL_SPLIT_COLUMN && split->column == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("a split by column needs split.column"),
-				 errhint("Name a text column that says train, validation or test.")));
-}
-
-char *
-sl_split_text(const SlSplit *split)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '{');
-	sl_json_put_string(&out, "by", sl_split_name(split->by));
-	sl_json_put_double(&out, "validation", split->validation);
-	sl_json_put_double(&out, "test", split->test);
-	sl_json_put_double(&out, "tail", split->tail);
-	sl_json_put_double(&out, "seed", (double) (int64) split->seed);
-	if (split->column)
-		sl_json_put_string(&out, "column", split->column);
-	if (split->validation_from)
-		sl_json_put_string(&out, "validation_from", split->validation_from);
-	if (split->test_from)
-		sl_json_put_string(&out, "test_from", split->test_from);
-	appendStringInfoChar(&out, '}');
-	return out.data;
-}
-
 /* options(): the table as rows, for people and for the documentation. */
 Datum
 sl_options_list(PG_FUNCTION_ARGS)
@@ -599,8 +536,8 @@ sl_options_list(PG_FUNCTION_ARGS)
 	for (int i = 0; i < OPTION_COUNT; i++)
 	{
 		static const char *const kinds[] = {
-			"integer",			"integer", "number", "boolean", "name",
-			"integer or array", "array",   "object", "object",	"object"};
+			"integer",			"integer", "number", "boolean", "boolean or mixed", "name",
+			"integer or array", "array",   "object", "object",	"object",			"object"};
 		const Option *option = &option_table[i];
 		Datum values[5];
 		bool nulls[5] = {false};

@@ -52,6 +52,10 @@ typedef struct SlOptions
 	double weight_decay;
 
 	bool standardize;
+	bool mixed; /* standardize "mixed": by the cluster's size */
+	int mixed_threshold;
+	int min_users;
+	Jsonb *by_cluster; /* cluster -> options of its own, NULL: none given */
 	int target_transform;
 	double upper_percentile;
 	int min_count;
@@ -73,8 +77,15 @@ extern void sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over);
 /* Whether both give the target the same transform. */
 extern bool sl_options_same_target(const SlOptions *a, const SlOptions *b);
 
+/* Decides what "standardize": "mixed" means for a network of that many users. */
+extern void sl_options_for_size(SlOptions *options, Jsonb *given, Jsonb *over, int users);
+
 /* All options as a jsonb text, for the stored version. */
 extern char *sl_options_text(const SlOptions *options);
+
+/* A number in [min, max], whole if asked. */
+extern double sl_option_number(const char *key, const JsonbValue *value, double min, double max,
+							   bool whole);
 
 /* Raises the error for an option of the wrong JSON type. */
 extern void sl_option_wrong_type(const char *key, const char *wanted,

@@ -122,26 +122,27 @@ fit_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 }
 
 static void
-scale_target(SlPrepared *p, SlRows *rows)
+scale_target(SlPrepared *p, const SlRows *rows)
 {
+	float *scaled = huge(rows->rows, sizeof(float));
 	float *sorted = huge(rows->rows, sizeof(float));
 	int n = 0;
 
 	for (int i = 0; i < rows->rows; i++)
 	{
-		rows->y[i] = isnan(rows->y[i]) ? 0 : (float) sl_target_forward(&p->set.target, rows->y[i]);
+		scaled[i] = isnan(rows->y[i]) ? 0 : (float) sl_target_forward(&p->set.target, rows->y[i]);
 		if (p->set.train_weight[i] > 0)
-			sorted[n++] = rows->y[i];
+			sorted[n++] = scaled[i];
 	}
 	qsort(sorted, n, sizeof(float), by_value);
 	p->start_value = sorted_quantile(sorted, n, 0.5);
 	pfree(sorted);
-	p->set.y = rows->y;
+	p->set.y = scaled;
 }
 
 /* Mean and median of the raw target over training rows, by key and over all. */
 static void
-fit_baselines(SlPrepared *p, const SlRows *rows)
+fit_baselines(SlTrainSource *p, const SlRows *rows)
 {
 	float *value = huge(rows->rows, sizeof(float));
 	float *all = huge(rows->rows, sizeof(float));
@@ -187,31 +188,60 @@ fit_baselines(SlPrepared *p, const SlRows *rows)
 
 /* ---- inputs ---- */
 
-static void
-fit_inputs(SlInputs *inputs, SlRows *rows, int min_count)
+/* Rows whose values fit the preparation. */
+static bool *
+training_rows(const SlRows *rows)
 {
 	bool *use = huge(rows->rows, sizeof(bool));
 
 	for (int i = 0; i < rows->rows; i++)
 		use[i] = rows->part[i] == SL_TRAIN;
+	return use;
+}
+
+static void
+fit_texts(SlInputs *inputs, SlRows *rows, int min_count)
+{
+	bool *use = training_rows(rows);
+
+	for (int c = 0; c < inputs->count; c++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (sl_input_has_vocabulary(&inputs->input[c]))
+			sl_input_fit_text(&inputs->input[c], rows->column[c], use, rows->rows, min_count);
+	}
+	pfree(use);
+}
+
+/* A network's own inputs: the source's vocabularies, numbers fitted on these rows. */
+static SlInputs *
+fit_inputs(const SlTrainCall *call, const SlTrainSource *source, const SlRows *rows,
+		   const SlOptions *options)
+{
+	SlInputs *inputs = sl_inputs_choose(call->count, call->names, call->roles, source->readers,
+										options->columns, options->standardize);
+	bool *use = training_rows(rows);
+
 	for (int c = 0; c < inputs->count; c++)
 	{
 		SlInput *input = &inputs->input[c];
 
 		CHECK_FOR_INTERRUPTS();
 		if (sl_input_has_vocabulary(input))
-			sl_input_fit_text(input, rows->column[c], use, rows->rows, min_count);
-		else
 		{
-			sl_input_fit_number(input, rows->column[c], use, rows->rows);
-			if (input->prep == SL_PREP_STANDARDIZE || input->prep == SL_PREP_MIN_MAX)
-				input->mean += isnan(rows->base[c]) ? 0 : rows->base[c];
+			*input = source->inputs->input[c];
+			continue;
 		}
+		sl_input_fit_number(input, rows->column[c], use, rows->rows);
+		if (input->prep == SL_PREP_STANDARDIZE || input->prep == SL_PREP_MIN_MAX)
+			input->mean += isnan(rows->base[c]) ? 0 : rows->base[c];
 	}
 	pfree(use);
+	sl_inputs_lay_out(inputs);
+	return inputs;
 }
 
-/* Columns become features; their memory is given back. */
+/* Columns become features. */
 static void
 make_features(SlPrepared *p, SlRows *rows)
 {
@@ -237,8 +267,6 @@ make_features(SlPrepared *p, SlRows *rows)
 		for (int e = 0; e < inputs->embeddings; e++)
 			code[e][i] = row_code[e];
 	}
-	for (int c = 0; c < inputs->count; c++)
-		pfree(rows->column[c]);
 	p->set.x = x;
 	p->set.code = (const int32_t *const *) code;
 	p->set.inputs = inputs->width;
@@ -268,44 +296,56 @@ base_inputs(const SlModel *base, const SlTrainCall *call, const SlOptions *optio
 	return base->inputs;
 }
 
-SlPrepared *
-sl_prepare(const SlTrainCall *call, const SlOptions *options, const SlModel *base, Size limit)
+SlTrainSource *
+sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel *base, Size limit)
 {
-	SlPrepared *p = palloc0(sizeof(SlPrepared));
+	SlTrainSource *source = palloc0(sizeof(SlTrainSource));
 	SlRequest request = {.source = call->source,
 						 .partition_by = call->partition_by,
 						 .order_by = call->order_by,
 						 .target = call->target,
 						 .censored = call->censored,
-						 .split = &p->split,
+						 .split = &source->split,
 						 .count = call->count,
 						 .names = call->names};
+	SlSplit *split = &source->split;
 	SlCursor *cursor;
-	SlRows *rows;
 
-	p->split = options->split;
-	if (p->split.by == SL_SPLIT_TIME && p->split.test_from == NULL &&
-		p->split.validation_from == NULL)
-		sl_split_find_cuts(&p->split, call->source, call->order_by);
+	*split = options->split;
+	if (split->by == SL_SPLIT_TIME && split->test_from == NULL && split->validation_from == NULL)
+		sl_split_find_cuts(split, call->source, call->order_by);
 	cursor = sl_cursor_open(&request, false);
-	p->inputs = base ? base_inputs(base, call, options)
-					 : sl_inputs_choose(call->count, call->names, call->roles,
-										cursor->reader + SL_COLUMNS, options->columns,
-										options->standardize);
-	rows = sl_rows_read(cursor, p->inputs, &p->split, base == NULL, limit);
+	source->readers = cursor->reader + SL_COLUMNS;
+	source->inputs = base ? base_inputs(base, call, options)
+						  : sl_inputs_choose(call->count, call->names, call->roles,
+											 source->readers, options->columns,
+											 options->standardize);
+	source->rows = sl_rows_read(cursor, source->inputs, split, base == NULL, limit);
 	sl_cursor_close(cursor);
+	check_target(source->rows, options);
+	if (base == NULL)
+		fit_texts(source->inputs, source->rows, options->min_count);
+	fit_baselines(source, source->rows);
+	return source;
+}
 
-	check_target(rows, options);
+SlPrepared *
+sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
+		   const SlOptions *options, const SlModel *base, Size limit)
+{
+	SlPrepared *p = palloc0(sizeof(SlPrepared));
+
 	set_weights(p, rows, options->upper_percentile);
 	if (base == NULL)
 	{
-		fit_inputs(p->inputs, rows, options->min_count);
-		sl_inputs_lay_out(p->inputs);
+		p->inputs = fit_inputs(call, source, rows, options);
 		fit_target(p, rows, options);
 	}
 	else
+	{
+		p->inputs = base->inputs;
 		p->set.target = base->scale;
-	fit_baselines(p, rows);
+	}
 	p->bytes = (Size) rows->rows * (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 5) +
 									2 * sizeof(uint8));
 	if (p->bytes > limit)
@@ -317,6 +357,8 @@ sl_prepare(const SlTrainCall *call, const SlOptions *options, const SlModel *bas
 								"(one_hot is wide).")));
 	make_features(p, rows);
 	scale_target(p, rows);
+	if (call->clusters)
+		p->bytes += sizeof(float) * (Size) source->rows->rows * call->count;
 	p->set.rows = rows->rows;
 	p->set.sequences = rows->sequences;
 	p->set.start = rows->start;

@@ -18,31 +18,46 @@ typedef struct SlTrainCall
 	char *order_by;
 	char *censored; /* NULL: none */
 	char *task;
+	char *clusters; /* a stored clustering, or NULL */
 	int count; /* input columns, all roles */
 	char **names;
 	SlRole *roles;
 } SlTrainCall;
 
+/* What all networks of a version share. */
+typedef struct SlTrainSource
+{
+	SlRows *rows;
+	SlInputs *inputs; /* vocabularies are fitted; numbers are not */
+	SlValueReader *readers;
+	SlSplit split;
+	int keys_with_rows; /* baselines by key: training rows, mean, median */
+	char **keys;
+	int64 *key_rows;
+	double *key_mean;
+	double *key_median;
+	int64 all_rows;
+	double all_mean;
+	double all_median;
+} SlTrainSource;
+
+/* What one network is trained on. */
 typedef struct SlPrepared
 {
 	SlInputs *inputs;
 	SlTrainSet set;
-	SlSplit split;
 	int64 part_rows[3]; /* with a known target */
 	double start_value; /* median of the transformed training target */
-	char **keys;		/* of sequences */
-	int64 *key_rows;	/* baselines by key: training rows, mean, median */
-	double *key_mean;
-	double *key_median;
-	int keys_with_rows;
-	int64 all_rows;
-	double all_mean;
-	double all_median;
-	Size bytes; /* of memory it holds */
+	Size bytes;			/* of memory it holds, columns of the source included */
 } SlPrepared;
 
-/* Reads and prepares; base is the version a warm start goes on from, or NULL. */
-extern SlPrepared *sl_prepare(const SlTrainCall *call, const SlOptions *options,
-							  const SlModel *base, Size limit);
+/* Reads the source; base is the version a warm start goes on from, or NULL. */
+extern SlTrainSource *sl_source_read(const SlTrainCall *call, const SlOptions *options,
+									 const SlModel *base, Size limit);
+
+/* Prepares rows of the source (all, or a subset) for a network; base is the network a
+ * warm start goes on from, or NULL. */
+extern SlPrepared *sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
+							  const SlOptions *options, const SlModel *base, Size limit);
 
 #endif

@@ -476,3 +476,68 @@ sl_rows_read(SlCursor *cursor, const SlInputs *inputs, const SlSplit *split,
 		set_parts(rows, split);
 	return rows;
 }
+
+/* ---- parts ---- */
+
+static void *
+copy_rows(const void *from, Size width, const int *old_row, int rows)
+{
+	char *to = MemoryContextAllocHuge(CurrentMemoryContext, width * rows);
+
+	for (int i = 0; i < rows; i++)
+		memcpy(to + i * width, (const char *) from + old_row[i] * width, width);
+	return to;
+}
+
+SlRows *
+sl_rows_subset(const SlRows *rows, int inputs, const bool *keep)
+{
+	SlRows *part = palloc0(sizeof(SlRows));
+	int *old_row = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
+	int *new_row = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
+	int at = 0;
+
+	part->keys = sl_vocabulary_create();
+	part->start =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * ((Size) rows->sequences + 1));
+	for (int s = 0; s < rows->sequences; s++)
+		for (int i = rows->start[s]; i < rows->start[s + 1]; i++)
+		{
+			new_row[i] = keep[s] ? part->rows : -1;
+			if (!keep[s])
+				continue;
+			if (i == rows->start[s])
+			{
+				part->start[part->sequences++] = part->rows;
+				sl_vocabulary_add(part->keys, sl_vocabulary_text(rows->keys, s + 1));
+			}
+			old_row[part->rows++] = i;
+		}
+	part->start[part->sequences] = part->rows;
+	part->time_order =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * Max((Size) part->rows, 1));
+	for (int i = 0; i < rows->rows; i++)
+		if (new_row[rows->time_order[i]] >= 0)
+			part->time_order[at++] = new_row[rows->time_order[i]];
+	part->y = copy_rows(rows->y, sizeof(float), old_row, part->rows);
+	part->censored = copy_rows(rows->censored, sizeof(uint8), old_row, part->rows);
+	part->part = copy_rows(rows->part, sizeof(uint8), old_row, part->rows);
+	part->column = palloc0(sizeof(void *) * Max(inputs, 1));
+	for (int c = 0; c < inputs; c++)
+		part->column[c] = copy_rows(rows->column[c], sizeof(float), old_row, part->rows);
+	part->base = rows->base;
+	pfree(old_row);
+	pfree(new_row);
+	return part;
+}
+
+void
+sl_rows_free_columns(SlRows *rows, int inputs)
+{
+	for (int c = 0; c < inputs; c++)
+		if (rows->column[c] != NULL)
+		{
+			pfree(rows->column[c]);
+			rows->column[c] = NULL;
+		}
+}

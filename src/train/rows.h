@@ -91,4 +91,10 @@ typedef struct SlRows
 extern SlRows *sl_rows_read(SlCursor *cursor, const SlInputs *inputs, const SlSplit *split,
 							bool new_vocabularies, Size limit);
 
+/* A copy of the sequences with keep[s], at least one. */
+extern SlRows *sl_rows_subset(const SlRows *rows, int inputs, const bool *keep);
+
+/* Gives the columns' memory back. */
+extern void sl_rows_free_columns(SlRows *rows, int inputs);
+
 #endif

@@ -1,0 +1,189 @@
+/*
+ * clusters.c: a network for each cluster of a stored clustering.
+ *
+ * Labels are copied into the version, so that fitting the clusters again, or dropping
+ * them, changes nothing for a model that was trained.  Users without a label, and those of
+ * clusters too small to train on, are served by the network of all users.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "store/json.h"
+#include "store/query.h"
+#include "train/run.h"
+
+int
+sl_training_users(const SlRows *rows, const bool *keep)
+{
+	int users = 0;
+
+	for (int s = 0; s < rows->sequences; s++)
+		for (int i = rows->start[s]; i < rows->start[s + 1] && (keep == NULL || keep[s]); i++)
+			if (rows->part[i] == SL_TRAIN && !isnan(rows->y[i]))
+			{
+				users++;
+				break;
+			}
+	return users;
+}
+
+/* The cluster of each sequence, SL_NO_CLUSTER without one; *clusters is the number of
+ * the last cluster plus one. */
+static int *
+sequence_clusters(const char *name, const SlRows *rows, int *clusters)
+{
+	Datum arg = CStringGetTextDatum(name);
+	int *cluster = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->sequences);
+	bool isnull;
+
+	for (int s = 0; s < rows->sequences; s++)
+		cluster[s] = SL_NO_CLUSTER;
+	*clusters = 0;
+	sl_query_read("SELECT key, cluster FROM sessionlen.cluster_labels WHERE name = $1", 1,
+				  (Oid[]){TEXTOID}, &arg);
+	if (SPI_processed == 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("clustering \"%s\" does not exist", name),
+						errhint("Make it with sessionlen.cluster(), or see the table "
+								"sessionlen.clusterings.")));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char *key = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		Datum label = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+		int code = sl_vocabulary_code(rows->keys, key);
+
+		if (code > 0 && !isnull && DatumGetInt32(label) >= 0)
+		{
+			cluster[code - 1] = DatumGetInt32(label);
+			*clusters = Max(*clusters, DatumGetInt32(label) + 1);
+		}
+		pfree(key);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if (*clusters == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("no partition key of the source is in clustering \"%s\"", name),
+						errhint("Its keys must be the values of partition_by.")));
+	return cluster;
+}
+
+/* The options given for one cluster, NULL if there are none. */
+static Jsonb *
+cluster_options(const SlOptions *options, int cluster)
+{
+	JsonbValue *own;
+
+	if (options->by_cluster == NULL)
+		return NULL;
+	own = sl_json_get(&options->by_cluster->root, psprintf("%d", cluster));
+	if (own == NULL)
+		return NULL;
+	if (own->type != jbvBinary || !JsonContainerIsObject(own->val.binary.data))
+		sl_option_wrong_type(psprintf("by_cluster.%d", cluster), "an object", own);
+	return JsonbValueToJsonb(own);
+}
+
+/* Keys of by_cluster that name no cluster would be ignored silently. */
+static void
+check_by_cluster(const SlOptions *options, int clusters)
+{
+	JsonbIterator *it;
+	JsonbValue key;
+	JsonbIteratorToken token;
+
+	if (options->by_cluster == NULL)
+		return;
+	it = JsonbIteratorInit(&options->by_cluster->root);
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		char *name;
+		char *end;
+		long number;
+
+		if (token != WJB_KEY)
+			continue;
+		name = sl_json_cstring(&key);
+		number = strtol(name, &end, 10);
+		if (*name == '\0' || *end != '\0' || number < 0 || number >= clusters)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("option \"by_cluster\" names \"%s\", which is no cluster", name),
+							errhint("Clusters are numbered from 0 to %d.", clusters - 1)));
+	}
+}
+
+static const SlModel *
+base_network(const SlModel *base, int cluster)
+{
+	for (int i = 0; base && i < base->clusters; i++)
+		if (base->network[i]->cluster == cluster)
+			return base->network[i];
+	return NULL;
+}
+
+/* Trains the network of the sequences with keep[s] and notes who they are. */
+static void
+train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep, const SlModel *base,
+			  Size limit)
+{
+	const SlTrainCall *call = whole->call;
+	SlRows *rows = sl_rows_subset(whole->source->rows, call->count, keep);
+	SlOptions options;
+	SlRun run = {.call = call,
+				 .options = &options,
+				 .source = whole->source,
+				 .version = whole->version,
+				 .cluster = cluster};
+	Jsonb *own = cluster_options(whole->options, cluster);
+	char **keys = palloc_extended(sizeof(char *) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
+
+	sl_options_read(&options, given, own);
+	sl_options_for_size(&options, given, own, sl_training_users(rows, NULL));
+	if (options.verbose)
+		ereport(NOTICE, (errmsg("cluster %d: %d users", cluster, rows->sequences)));
+	run.prepared = sl_prepare(call, whole->source, rows, &options, base, limit);
+	sl_rows_free_columns(rows, call->count);
+	sl_run(&run, base, limit);
+	for (int s = 0; s < rows->sequences; s++)
+		keys[s] = unconstify(char *, sl_vocabulary_text(rows->keys, s + 1));
+	sl_store_members(call->model, whole->version, cluster, rows->sequences, keys);
+	whole->result.rows += run.result.rows;
+	whole->result.seconds += run.result.seconds;
+	whole->result.out_of_time |= run.result.out_of_time;
+}
+
+void
+sl_train_clusters(SlRun *whole, Jsonb *given, const SlModel *base, Size limit)
+{
+	const SlRows *rows = whole->source->rows;
+	int clusters;
+	int *cluster = sequence_clusters(whole->call->clusters, rows, &clusters);
+	bool *keep = palloc_extended(sizeof(bool) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
+
+	check_by_cluster(whole->options, clusters);
+	for (int c = 0; c < clusters; c++)
+	{
+		MemoryContext context = AllocSetContextCreate(
+			CurrentMemoryContext, "sessionlen cluster", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+		int users;
+
+		for (int s = 0; s < rows->sequences; s++)
+			keep[s] = cluster[s] == c;
+		users = sl_training_users(rows, keep);
+		if (users >= whole->options->min_users)
+			train_cluster(whole, given, c, keep, base_network(base, c), limit);
+		else if (whole->options->verbose)
+			ereport(NOTICE, (errmsg("cluster %d: %d users with training rows, fewer than min_users; "
+									"the network of all users serves them",
+									c, users)));
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+	}
+}
