@@ -24,6 +24,17 @@
 PG_FUNCTION_INFO_V1(sl_predict_row);
 PG_FUNCTION_INFO_V1(sl_predict_sequence);
 
+/* What a call site keeps for one network of the model. */
+typedef struct Seat
+{
+	const SlModel *model; /* NULL: not used yet */
+	SlRunner *runner;
+	float *x; /* one row of network inputs */
+	int32 row_code[SL_MAX_EMBEDDINGS];
+	int32 *code[SL_MAX_EMBEDDINGS];
+	float *out;
+} Seat;
+
 /* What one call site keeps for a statement.  All but the struct itself is in context,
  * which is reset when another model is asked for. */
 typedef struct Site
@@ -32,19 +43,17 @@ typedef struct Site
 	uint64 moment; /* of the snapshot the model was looked up with */
 	char *name;
 	const SlModel *model;
-	SlRunner *runner;
+	Seat *seat; /* of the network of all users, then of the clusters' */
+	int state;	/* floats of the largest state */
 	/* how the rows given map to inputs */
 	Oid row_type;
 	int32 row_typmod;
 	TupleDesc desc;
 	int *attribute; /* per input, from 1 */
 	SlValueReader *reader;
-	/* one row of network inputs */
+	int key_attribute; /* partition_by, where clusters have networks */
+	SlValueReader key_reader;
 	SlCellValue *cell;
-	float *x;
-	int32 row_code[SL_MAX_EMBEDDINGS];
-	int32 *code[SL_MAX_EMBEDDINGS];
-	float *out;
 } Site;
 
 /*
@@ -82,16 +91,15 @@ open_site(Site *site, text *model)
 	MemoryContextReset(site->context);
 	site->model = sl_served_get(name, site->context);
 	old = MemoryContextSwitchTo(site->context);
-	site->runner = sl_runner_create(site->model);
+	site->seat = palloc0(sizeof(Seat) * (site->model->clusters + 1));
+	site->state = site->model->net.state;
+	for (int i = 0; i < site->model->clusters; i++)
+		site->state = Max(site->state, site->model->network[i]->net.state);
 	site->row_type = InvalidOid;
 	site->desc = NULL;
 	site->attribute = palloc0(sizeof(int) * Max(site->model->inputs->count, 1));
 	site->reader = palloc0(sizeof(SlValueReader) * Max(site->model->inputs->count, 1));
 	site->cell = palloc0(sizeof(SlCellValue) * Max(site->model->inputs->count, 1));
-	site->x = palloc0(sizeof(float) * Max(site->model->inputs->width, 1));
-	for (int e = 0; e < SL_MAX_EMBEDDINGS; e++)
-		site->code[e] = &site->row_code[e];
-	site->out = palloc(sizeof(float) * site->model->net.spec.outputs);
 	site->moment = moment;
 	site->name = pstrdup(name);
 	MemoryContextSwitchTo(old);
@@ -114,7 +122,28 @@ get_site(FunctionCallInfo fcinfo, text *model)
 	return site;
 }
 
-/* Finds the model's input columns in rows of this type. */
+/* The attribute of the row type that has this name, from 1. */
+static int
+find_column(const Site *site, const char *name, SlValueReader *reader)
+{
+	for (int a = 0; a < site->desc->natts; a++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(site->desc, a);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
+		{
+			sl_value_reader(reader, attribute->atttypid);
+			return a + 1;
+		}
+	}
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+					errmsg("the row has no column \"%s\"", name),
+					errdetail("Model \"%s\" was trained with it.", site->model->model),
+					errhint("Pass the whole row, as in predict('%s', s) for FROM ... AS s.",
+							site->model->model)));
+}
+
+/* Finds the model's columns in rows of this type. */
 static void
 map_row_type(Site *site, HeapTupleHeader row)
 {
@@ -132,44 +161,79 @@ map_row_type(Site *site, HeapTupleHeader row)
 	old = MemoryContextSwitchTo(site->context);
 	site->desc = lookup_rowtype_tupdesc_copy(type, typmod);
 	for (int i = 0; i < inputs->count; i++)
-	{
-		site->attribute[i] = 0;
-		for (int a = 0; a < site->desc->natts; a++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(site->desc, a);
-
-			if (!attribute->attisdropped &&
-				strcmp(NameStr(attribute->attname), inputs->input[i].name) == 0)
-			{
-				site->attribute[i] = a + 1;
-				sl_value_reader(&site->reader[i], attribute->atttypid);
-			}
-		}
-		if (site->attribute[i] == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("the row has no column \"%s\"", inputs->input[i].name),
-					 errdetail("Model \"%s\" was trained with it.", site->model->model),
-					 errhint("Pass the whole row, as in predict('%s', s) for FROM ... AS s.",
-							 site->model->model)));
-	}
+		site->attribute[i] = find_column(site, inputs->input[i].name, &site->reader[i]);
+	if (site->model->clusters > 0)
+		site->key_attribute = find_column(site, site->model->partition_by, &site->key_reader);
 	MemoryContextSwitchTo(old);
 	site->row_type = type;
 	site->row_typmod = typmod;
 }
 
-/*
- * The row's cells.  Observed inputs take what the row before had, kept in earlier[], and
- * leave this row's values there.
- */
-static void
-read_row(Site *site, HeapTupleHeader row, SlCellValue *earlier, bool fresh)
+static HeapTupleData
+tuple_of(HeapTupleHeader row)
 {
-	const SlInputs *inputs = site->model->inputs;
 	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
 
-	map_row_type(site, row);
 	ItemPointerSetInvalid(&tuple.t_self);
+	return tuple;
+}
+
+/* Which network serves the row's partition: index into seat. */
+static int
+choose_network(Site *site, HeapTupleHeader row)
+{
+	HeapTupleData tuple = tuple_of(row);
+	const SlModel *chosen = site->model;
+	bool isnull;
+	Datum key;
+
+	if (site->model->clusters == 0)
+		return 0;
+	map_row_type(site, row);
+	key = heap_getattr(&tuple, site->key_attribute, site->desc, &isnull);
+	if (!isnull)
+	{
+		char *text = sl_value_text(&site->key_reader, key, false);
+
+		chosen = sl_model_for_key(site->model, text);
+		pfree(text);
+	}
+	for (int i = 0; i < site->model->clusters; i++)
+		if (site->model->network[i] == chosen)
+			return i + 1;
+	return 0;
+}
+
+static Seat *
+get_seat(Site *site, int network)
+{
+	Seat *seat = &site->seat[network];
+	MemoryContext old;
+
+	if (seat->model != NULL)
+		return seat;
+	old = MemoryContextSwitchTo(site->context);
+	seat->model = network == 0 ? site->model : site->model->network[network - 1];
+	seat->runner = sl_runner_create(seat->model);
+	seat->x = palloc0(sizeof(float) * Max(seat->model->inputs->width, 1));
+	for (int e = 0; e < SL_MAX_EMBEDDINGS; e++)
+		seat->code[e] = &seat->row_code[e];
+	seat->out = palloc(sizeof(float) * seat->model->net.spec.outputs);
+	MemoryContextSwitchTo(old);
+	return seat;
+}
+
+/*
+ * The row as the network's inputs.  Observed inputs take what the row before had, kept in
+ * earlier[], and leave this row's values there.
+ */
+static void
+read_row(Site *site, Seat *seat, HeapTupleHeader row, SlCellValue *earlier, bool fresh)
+{
+	const SlInputs *inputs = seat->model->inputs;
+	HeapTupleData tuple = tuple_of(row);
+
+	map_row_type(site, row);
 	for (int i = 0; i < inputs->count; i++)
 	{
 		const SlInput *input = &inputs->input[i];
@@ -185,7 +249,7 @@ read_row(Site *site, HeapTupleHeader row, SlCellValue *earlier, bool fresh)
 		else
 			site->cell[i] = cell;
 	}
-	sl_inputs_apply(inputs, site->cell, site->x, site->row_code);
+	sl_inputs_apply(inputs, site->cell, seat->x, seat->row_code);
 }
 
 /* In partition-local memory: this, then earlier cells, then the state. */
@@ -193,6 +257,7 @@ typedef struct Carried
 {
 	bool taken; /* by the model of this id: its size is that model's */
 	bool running;
+	int network; /* that serves this partition */
 	pg_uuid_t id;
 } Carried;
 
@@ -206,6 +271,7 @@ sl_predict_row(PG_FUNCTION_ARGS)
 	Datum model = WinGetFuncArgCurrent(window, 0, &isnull);
 	Datum row;
 	Site *site;
+	Seat *seat;
 	int inputs;
 	Carried *carried;
 	SlCellValue *earlier;
@@ -220,7 +286,7 @@ sl_predict_row(PG_FUNCTION_ARGS)
 	inputs = site->model->inputs->count;
 	carried = WinGetPartitionLocalMemory(window, MAXALIGN(sizeof(Carried)) +
 													 sizeof(SlCellValue) * inputs +
-													 sizeof(float) * site->model->net.state);
+													 sizeof(float) * site->state);
 	if (!carried->taken)
 		carried->id = site->model->id;
 	else if (memcmp(&carried->id, &site->model->id, sizeof(pg_uuid_t)) != 0)
@@ -235,28 +301,28 @@ sl_predict_row(PG_FUNCTION_ARGS)
 	row = WinGetFuncArgCurrent(window, 1, &isnull);
 	if (isnull)
 		PG_RETURN_NULL();
+	if (fresh)
+		carried->network = choose_network(site, DatumGetHeapTupleHeader(row));
 	carried->running = true;
-	read_row(site, DatumGetHeapTupleHeader(row), earlier, fresh);
-	sl_runner_rows(site->runner, 1, site->x, site->code, state, fresh, site->out);
-	PG_RETURN_FLOAT8(sl_runner_predict(site->model, site->out, NULL));
+	seat = get_seat(site, carried->network);
+	read_row(site, seat, DatumGetHeapTupleHeader(row), earlier, fresh);
+	sl_runner_rows(seat->runner, 1, seat->x, seat->code, state, fresh, seat->out);
+	PG_RETURN_FLOAT8(sl_runner_predict(seat->model, seat->out, NULL));
 }
 
-/* Rows of the array into x and code; NULL rows are an error. */
+/* Rows of the array into x and code. */
 static void
-read_rows(Site *site, Datum *row, bool *isnull, int rows, float *x, int32 **code)
+read_rows(Site *site, Seat *seat, Datum *row, int rows, float *x, int32 **code)
 {
-	const SlInputs *inputs = site->model->inputs;
+	const SlInputs *inputs = seat->model->inputs;
 	SlCellValue *earlier = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
 
 	for (int i = 0; i < rows; i++)
 	{
-		if (isnull[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("rows must not hold NULL")));
-		read_row(site, DatumGetHeapTupleHeader(row[i]), earlier, i == 0);
-		memcpy(x + (Size) i * inputs->width, site->x, sizeof(float) * inputs->width);
+		read_row(site, seat, DatumGetHeapTupleHeader(row[i]), earlier, i == 0);
+		memcpy(x + (Size) i * inputs->width, seat->x, sizeof(float) * inputs->width);
 		for (int e = 0; e < inputs->embeddings; e++)
-			code[e][i] = site->row_code[e];
+			code[e][i] = seat->row_code[e];
 	}
 }
 
@@ -264,7 +330,8 @@ Datum
 sl_predict_sequence(PG_FUNCTION_ARGS)
 {
 	Site *site = get_site(fcinfo, PG_GETARG_TEXT_PP(0));
-	const SlModel *m = site->model;
+	const SlModel *m;
+	Seat *seat;
 	ArrayType *array = PG_GETARG_ARRAYTYPE_P(1);
 	int32 *code[SL_MAX_EMBEDDINGS];
 	Datum *row;
@@ -282,13 +349,19 @@ sl_predict_sequence(PG_FUNCTION_ARGS)
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &row, &isnull, &rows);
 	if (rows == 0)
 		PG_RETURN_NULL();
+	for (int i = 0; i < rows; i++)
+		if (isnull[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("rows must not hold NULL")));
+	seat = get_seat(site, choose_network(site, DatumGetHeapTupleHeader(row[0])));
+	m = seat->model;
 	x = palloc_extended(sizeof(float) * (Size) rows * Max(m->inputs->width, 1), MCXT_ALLOC_HUGE);
 	for (int e = 0; e < m->inputs->embeddings; e++)
 		code[e] = palloc(sizeof(int32) * rows);
 	out = palloc_extended(sizeof(float) * (Size) rows * m->net.spec.outputs, MCXT_ALLOC_HUGE);
 	state = palloc0(sizeof(float) * Max(m->net.state, 1));
-	read_rows(site, row, isnull, rows, x, code);
-	sl_runner_rows(site->runner, rows, x, code, state, true, out);
+	read_rows(site, seat, row, rows, x, code);
+	sl_runner_rows(seat->runner, rows, x, code, state, true, out);
 	PG_RETURN_FLOAT8(
 		sl_runner_predict(m, out + (Size) (rows - 1) * m->net.spec.outputs, NULL));
 }

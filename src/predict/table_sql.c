@@ -2,7 +2,8 @@
  * table_sql.c: predict_table() and predictions(): whole sources, many sequences at a time.
  *
  * Rows come ordered by partition and order.  Whole sequences are gathered until a buffer
- * is full, run side by side, and returned in the order in which they were read.
+ * is full, run side by side, and returned in the order in which they were read.  A model
+ * with a network for each cluster has a buffer for each.
  */
 #include "postgres.h"
 
@@ -35,14 +36,11 @@ typedef struct Baseline
 	double median;
 } Baseline;
 
-typedef struct Batch
+/* Rows of whole sequences that one network serves, and of the one being read. */
+typedef struct Pending
 {
 	const SlModel *model;
 	SlRunner *runner;
-	SlCursor *cursor;
-	ReturnSetInfo *result;
-
-	/* rows of whole sequences, and of the one being read */
 	MemoryContext keys; /* key texts; reset with the buffer */
 	int rows;
 	int room;
@@ -54,14 +52,22 @@ typedef struct Batch
 	float *x;
 	int32 *code[SL_MAX_EMBEDDINGS];
 	float *out;
+	double *actual; /* predictions() only, as the next */
+	uint8 *row_part;
+} Pending;
+
+typedef struct Batch
+{
+	const SlModel *model;
+	SlCursor *cursor;
+	ReturnSetInfo *result;
+	Pending *buffer; /* of the network of all users, then of the clusters' */
 	SlCellValue *cell;
 	SlCellValue *earlier;
 
 	/* predictions() only */
 	bool evaluating;
 	int part; /* to return, or ANY_PART */
-	double *actual;
-	uint8 *row_part;
 	SlVocabulary *users; /* keys with a baseline */
 	Baseline *baseline;	 /* by user's code; [0]: over all, also for users without training rows */
 } Batch;
@@ -78,12 +84,12 @@ resize(void *array, Size count, Size width)
 }
 
 static void
-grow(Batch *b)
+grow(Pending *b, int buffers)
 {
 	const SlNetSpec *spec = &b->model->net.spec;
 	Size row_bytes =
 		sizeof(float) * (spec->inputs + spec->embeddings + spec->outputs) + sizeof(double) + 32;
-	Size limit = Min((Size) sl_memory_limit * 1024 / row_bytes, INT_MAX / 2);
+	Size limit = Min((Size) sl_memory_limit * 1024 / row_bytes / buffers, INT_MAX / 2);
 	Size room = Min(b->room == 0 ? BUFFER_ROWS : (Size) b->room * 2, limit);
 
 	if (room <= (Size) b->room)
@@ -94,7 +100,7 @@ grow(Batch *b)
 						errhint("Raise sessionlen.memory_limit.")));
 	b->room = (int) room;
 	if (b->full == 0) /* leave room for a sequence that begins just before */
-		b->full = Min(BUFFER_ROWS, (int) limit / 2);
+		b->full = Min(Max(BUFFER_ROWS / buffers, 256), (int) limit / 2);
 	b->start = resize(b->start, room + 1, sizeof(int));
 	b->key = resize(b->key, room, sizeof(char *));
 	b->order = resize(b->order, room, sizeof(char *));
@@ -108,10 +114,10 @@ grow(Batch *b)
 
 /* Puts the cursor's row at the end of the buffer. */
 static void
-read_row(Batch *b, bool fresh, const char *order)
+read_row(Batch *batch, Pending *b, bool fresh, const char *order)
 {
 	const SlInputs *inputs = b->model->inputs;
-	SlCursor *cursor = b->cursor;
+	SlCursor *cursor = batch->cursor;
 	int32 row_code[SL_MAX_EMBEDDINGS];
 	MemoryContext old = MemoryContextSwitchTo(cursor->batch);
 
@@ -124,13 +130,13 @@ read_row(Batch *b, bool fresh, const char *order)
 
 		if (input->role == SL_ROLE_OBSERVED)
 		{
-			b->cell[i] = fresh ? sl_input_missing(input) : b->earlier[i];
-			b->earlier[i] = cell;
+			batch->cell[i] = fresh ? sl_input_missing(input) : batch->earlier[i];
+			batch->earlier[i] = cell;
 		}
 		else
-			b->cell[i] = cell;
+			batch->cell[i] = cell;
 	}
-	sl_inputs_apply(inputs, b->cell, b->x + (Size) b->rows * inputs->width, row_code);
+	sl_inputs_apply(inputs, batch->cell, b->x + (Size) b->rows * inputs->width, row_code);
 	for (int e = 0; e < inputs->embeddings; e++)
 		b->code[e][b->rows] = row_code[e];
 	b->order[b->rows] = MemoryContextStrdup(b->keys, order);
@@ -159,13 +165,13 @@ quantile_array(const SlModel *model, const double *quantile)
 }
 
 static SlPart
-part_of(const Batch *b, int sequence, int row)
+part_of(const Batch *batch, const Pending *b, int sequence, int row)
 {
 	const SlSplit *split = &b->model->split;
 	const char *key = b->key[sequence];
 	int first = b->start[sequence];
 
-	if (b->cursor->has_part)
+	if (batch->cursor->has_part)
 		return (SlPart) b->row_part[row];
 	return sl_split_row(
 		split, sl_split_key(key, strlen(key), split->validation, split->test, split->seed),
@@ -174,24 +180,26 @@ part_of(const Batch *b, int sequence, int row)
 
 /* Columns that come after the prediction in predictions(). */
 static void
-put_baselines(const Batch *b, int sequence, int row, double last, Datum *values, bool *nulls)
+put_baselines(const Batch *batch, const Pending *b, int sequence, int row, double last, Datum *values, bool *nulls)
 {
-	const Baseline *all = &b->baseline[0];
-	const Baseline *user = &b->baseline[sl_vocabulary_code(b->users, b->key[sequence])];
+	const Baseline *all = &batch->baseline[0];
+	const Baseline *user = &batch->baseline[sl_vocabulary_code(batch->users, b->key[sequence])];
 
-	values[4] = CStringGetTextDatum(sl_part_name(part_of(b, sequence, row)));
+	values[4] = CStringGetTextDatum(sl_part_name(part_of(batch, b, sequence, row)));
 	values[5] = Float8GetDatum(b->actual[row]);
 	nulls[5] = isnan(b->actual[row]);
 	values[6] = Float8GetDatum(user->mean);
 	values[7] = Float8GetDatum(user->median);
 	values[8] = Float8GetDatum(isnan(last) ? all->median : last);
 	values[9] = Float8GetDatum(all->median);
+	values[10] = Int32GetDatum(b->model->cluster);
+	nulls[10] = b->model->cluster == SL_NO_CLUSTER;
 	for (int v = 6; v <= 9; v++)
 		nulls[v] = isnan(DatumGetFloat8(values[v]));
 }
 
 static void
-return_sequence(Batch *b, int sequence)
+return_sequence(Batch *batch, const Pending *b, int sequence)
 {
 	double quantile[SL_MAX_QUANTILES];
 	bool has_quantiles = sl_runner_quantiles(b->model) > 0;
@@ -199,21 +207,21 @@ return_sequence(Batch *b, int sequence)
 
 	for (int i = b->start[sequence]; i < b->start[sequence + 1]; i++)
 	{
-		Datum values[10];
-		bool nulls[10] = {false};
+		Datum values[11];
+		bool nulls[11] = {false};
 		double prediction = sl_runner_predict(
 			b->model, b->out + (Size) i * b->model->net.spec.outputs, quantile);
 
-		if (!b->evaluating || b->part == ANY_PART || part_of(b, sequence, i) == (SlPart) b->part)
+		if (!batch->evaluating || batch->part == ANY_PART || part_of(batch, b, sequence, i) == (SlPart) batch->part)
 		{
 			values[0] = CStringGetTextDatum(b->key[sequence]);
 			values[1] = CStringGetTextDatum(b->order[i]);
 			values[2] = Float8GetDatum(prediction);
 			nulls[3] = !has_quantiles;
 			values[3] = has_quantiles ? quantile_array(b->model, quantile) : (Datum) 0;
-			if (b->evaluating)
-				put_baselines(b, sequence, i, last, values, nulls);
-			tuplestore_putvalues(b->result->setResult, b->result->setDesc, values, nulls);
+			if (batch->evaluating)
+				put_baselines(batch, b, sequence, i, last, values, nulls);
+			tuplestore_putvalues(batch->result->setResult, batch->result->setDesc, values, nulls);
 		}
 		if (!isnan(b->actual[i]))
 			last = b->actual[i];
@@ -222,7 +230,7 @@ return_sequence(Batch *b, int sequence)
 
 /* Runs and returns the whole sequences in the buffer, and empties it. */
 static void
-flush(Batch *b)
+flush(Batch *batch, Pending *b)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen results",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -233,7 +241,7 @@ flush(Batch *b)
 	for (int s = 0; s < b->sequences; s++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		return_sequence(b, s);
+		return_sequence(batch, b, s);
 		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
@@ -242,30 +250,45 @@ flush(Batch *b)
 	b->rows = b->sequences = 0;
 }
 
-static void
-run_all(Batch *b)
+static Pending *
+buffer_for_key(const Batch *batch, const char *key)
 {
-	char *current = NULL;
+	const SlModel *model = sl_model_for_key(batch->model, key);
 
-	while (sl_cursor_next(b->cursor))
+	for (int i = 0; i < batch->model->clusters; i++)
+		if (batch->model->network[i] == model)
+			return &batch->buffer[i + 1];
+	return &batch->buffer[0];
+}
+
+static void
+run_all(Batch *batch)
+{
+	int buffers = batch->model->clusters + 1;
+	Pending *b = NULL;
+
+	while (sl_cursor_next(batch->cursor))
 	{
-		char *key = sl_cursor_key(b->cursor);
-		char *order = sl_cursor_order(b->cursor);
-		bool fresh = current == NULL || strcmp(current, key) != 0;
+		char *key = sl_cursor_key(batch->cursor);
+		char *order = sl_cursor_order(batch->cursor);
+		bool fresh = b == NULL || strcmp(b->key[b->sequences - 1], key) != 0;
 
+		if (fresh)
+			b = buffer_for_key(batch, key);
 		if (fresh && b->rows > 0 && b->rows >= b->full) /* full is 0 at first */
-			flush(b);
+			flush(batch, b);
 		if (b->rows == b->room)
-			grow(b);
+			grow(b, buffers);
 		if (fresh)
 		{
 			b->start[b->sequences] = b->rows;
-			current = b->key[b->sequences++] = MemoryContextStrdup(b->keys, key);
+			b->key[b->sequences++] = MemoryContextStrdup(b->keys, key);
 		}
-		read_row(b, fresh, order);
+		read_row(batch, b, fresh, order);
 	}
-	if (b->rows > 0)
-		flush(b);
+	for (int i = 0; i < buffers; i++)
+		if (batch->buffer[i].rows > 0)
+			flush(batch, &batch->buffer[i]);
 }
 
 /* ---- set-up ---- */
@@ -347,8 +370,16 @@ run_source(FunctionCallInfo fcinfo, const char *model, const char *source, bool 
 		check_stored_source(b.model);
 	if (evaluating)
 		load_baselines(&b);
-	b.runner = sl_runner_create(b.model);
-	b.keys = AllocSetContextCreate(CurrentMemoryContext, "sessionlen keys", ALLOCSET_DEFAULT_SIZES);
+	b.buffer = palloc0(sizeof(Pending) * (b.model->clusters + 1));
+	for (int i = 0; i <= b.model->clusters; i++)
+	{
+		Pending *buffer = &b.buffer[i];
+
+		buffer->model = i == 0 ? b.model : b.model->network[i - 1];
+		buffer->runner = sl_runner_create(buffer->model);
+		buffer->keys = AllocSetContextCreate(CurrentMemoryContext, "sessionlen keys",
+											 ALLOCSET_DEFAULT_SIZES);
+	}
 	b.cell = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
 	b.earlier = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
 	b.cursor = sl_cursor_open(&request, true);

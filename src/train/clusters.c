@@ -34,18 +34,12 @@ sl_training_users(const SlRows *rows, const bool *keep)
 	return users;
 }
 
-/* The cluster of each sequence, SL_NO_CLUSTER without one; *clusters is the number of
- * the last cluster plus one. */
-static int *
-sequence_clusters(const char *name, const SlRows *rows, int *clusters)
+static void
+read_labels(const char *name, const SlRows *rows, SlClusters *clusters)
 {
 	Datum arg = CStringGetTextDatum(name);
-	int *cluster = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->sequences);
 	bool isnull;
 
-	for (int s = 0; s < rows->sequences; s++)
-		cluster[s] = SL_NO_CLUSTER;
-	*clusters = 0;
 	sl_query_read("SELECT key, cluster FROM sessionlen.cluster_labels WHERE name = $1", 1,
 				  (Oid[]){TEXTOID}, &arg);
 	if (SPI_processed == 0)
@@ -61,17 +55,16 @@ sequence_clusters(const char *name, const SlRows *rows, int *clusters)
 
 		if (code > 0 && !isnull && DatumGetInt32(label) >= 0)
 		{
-			cluster[code - 1] = DatumGetInt32(label);
-			*clusters = Max(*clusters, DatumGetInt32(label) + 1);
+			clusters->cluster[code - 1] = DatumGetInt32(label);
+			clusters->count = Max(clusters->count, DatumGetInt32(label) + 1);
 		}
 		pfree(key);
 	}
 	SPI_freetuptable(SPI_tuptable);
-	if (*clusters == 0)
+	if (clusters->count == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("no partition key of the source is in clustering \"%s\"", name),
 						errhint("Its keys must be the values of partition_by.")));
-	return cluster;
 }
 
 /* The options given for one cluster, NULL if there are none. */
@@ -90,32 +83,50 @@ cluster_options(const SlOptions *options, int cluster)
 	return JsonbValueToJsonb(own);
 }
 
-/* Keys of by_cluster that name no cluster would be ignored silently. */
+/* Keys of by_cluster that name no cluster would be ignored silently, and mistakes in the
+ * options of the last cluster should not cost the others' time. */
 static void
-check_by_cluster(const SlOptions *options, int clusters)
+check_by_cluster(const SlOptions *options, Jsonb *given, int clusters)
 {
-	JsonbIterator *it;
+	JsonbIterator *it = JsonbIteratorInit(&options->by_cluster->root);
 	JsonbValue key;
-	JsonbIteratorToken token;
 
-	if (options->by_cluster == NULL)
-		return;
-	it = JsonbIteratorInit(&options->by_cluster->root);
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	JsonbIteratorNext(&it, &key, true);
+	while (JsonbIteratorNext(&it, &key, true) == WJB_KEY)
 	{
-		char *name;
+		char *name = sl_json_cstring(&key);
 		char *end;
-		long number;
+		long number = strtol(name, &end, 10);
+		SlOptions own;
 
-		if (token != WJB_KEY)
-			continue;
-		name = sl_json_cstring(&key);
-		number = strtol(name, &end, 10);
 		if (*name == '\0' || *end != '\0' || number < 0 || number >= clusters)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("option \"by_cluster\" names \"%s\", which is no cluster", name),
 							errhint("Clusters are numbered from 0 to %d.", clusters - 1)));
+		sl_options_read(&own, given, cluster_options(options, (int) number));
+		if ((own.sequence_length > 1) != (options->sequence_length > 1))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("cluster %ld can't have a sequence_length of %d", number,
+								   own.sequence_length),
+							errhint("Either all networks carry a state or none does.")));
+		JsonbIteratorNext(&it, &key, true); /* past the value */
 	}
+}
+
+SlClusters *
+sl_clusters_read(const SlTrainCall *call, const SlRows *rows, const SlOptions *options,
+				 Jsonb *given)
+{
+	SlClusters *clusters = palloc0(sizeof(SlClusters));
+
+	clusters->cluster =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->sequences);
+	for (int s = 0; s < rows->sequences; s++)
+		clusters->cluster[s] = SL_NO_CLUSTER;
+	read_labels(call->clusters, rows, clusters);
+	if (options->by_cluster != NULL)
+		check_by_cluster(options, given, clusters->count);
+	return clusters;
 }
 
 static const SlModel *
@@ -159,23 +170,21 @@ train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep, const S
 }
 
 void
-sl_train_clusters(SlRun *whole, Jsonb *given, const SlModel *base, Size limit)
+sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given, const SlModel *base,
+				  Size limit)
 {
 	const SlRows *rows = whole->source->rows;
-	int clusters;
-	int *cluster = sequence_clusters(whole->call->clusters, rows, &clusters);
 	bool *keep = palloc_extended(sizeof(bool) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
 
-	check_by_cluster(whole->options, clusters);
-	for (int c = 0; c < clusters; c++)
+	for (int c = 0; c < clusters->count; c++)
 	{
-		MemoryContext context = AllocSetContextCreate(
-			CurrentMemoryContext, "sessionlen cluster", ALLOCSET_DEFAULT_SIZES);
+		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen cluster",
+													  ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		int users;
 
 		for (int s = 0; s < rows->sequences; s++)
-			keep[s] = cluster[s] == c;
+			keep[s] = clusters->cluster[s] == c;
 		users = sl_training_users(rows, keep);
 		if (users >= whole->options->min_users)
 			train_cluster(whole, given, c, keep, base_network(base, c), limit);

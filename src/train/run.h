@@ -25,11 +25,23 @@ typedef struct SlRun
 /* Trains and stores; base is the network a warm start goes on from, or NULL. */
 extern void sl_run(SlRun *run, const SlModel *base, Size limit);
 
+/* Which sequences are in which cluster. */
+typedef struct SlClusters
+{
+	int count;
+	int *cluster; /* of each sequence, SL_NO_CLUSTER: none */
+} SlClusters;
+
+/* Reads call->clusters, and checks the options given for single clusters. */
+extern SlClusters *sl_clusters_read(const SlTrainCall *call, const SlRows *rows,
+									const SlOptions *options, Jsonb *given);
+
 /*
- * After the network of all users: one for each cluster of call->clusters that has enough
- * users.  Adds to whole's result the rows and seconds they took.
+ * After the network of all users: one for each cluster that has enough users.  Adds to
+ * whole's result the rows and seconds they took.
  */
-extern void sl_train_clusters(SlRun *whole, Jsonb *given, const SlModel *base, Size limit);
+extern void sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given,
+							  const SlModel *base, Size limit);
 
 /* Sequences with training rows, among those with keep[s] (NULL: all). */
 extern int sl_training_users(const SlRows *rows, const bool *keep);

@@ -205,6 +205,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 	SlModel *base = NULL;
 	SlTrainSource *source;
 	SlPrepared *prepared;
+	SlClusters *clusters = NULL;
 	List *search;
 	int first_version;
 	SlRun best = {0};
@@ -235,7 +236,10 @@ sl_train_model(PG_FUNCTION_ARGS)
 		base = sl_store_load(call.model, 0);
 	source = sl_source_read(&call, &options, base, limit);
 	if (call.clusters)
+	{
+		clusters = sl_clusters_read(&call, source->rows, &combined[0], given);
 		sl_options_for_size(&combined[0], given, NULL, sl_training_users(source->rows, NULL));
+	}
 	prepared = sl_prepare(&call, source, source->rows, &combined[0], base, limit);
 	if (call.clusters == NULL)
 		sl_rows_free_columns(source->rows, call.count);
@@ -264,7 +268,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 		if (call.clusters)
-			sl_train_clusters(&run, given, base, limit);
+			sl_train_clusters(&run, clusters, given, base, limit);
 		if (i == 0 || score(&run.result, by_mae) < score(&best.result, by_mae))
 			best = run;
 	}
