@@ -455,6 +455,15 @@ sl_options_same_target(const SlOptions *a, const SlOptions *b)
 		   sl_loss_is_scaled(a->loss) == sl_loss_is_scaled(b->loss);
 }
 
+static void
+put_object(StringInfo out, Jsonb *object)
+{
+	if (object == NULL)
+		appendStringInfoString(out, "{}");
+	else
+		JsonbToCString(out, &object->root, VARSIZE(object));
+}
+
 char *
 sl_options_text(const SlOptions *options)
 {
@@ -504,15 +513,10 @@ sl_options_text(const SlOptions *options)
 			case OPT_STANDARDIZE:
 				sl_json_put_bool(&out, option->key, options->standardize);
 				break;
-			case OPT_BY_CLUSTER:
-				break; /* kept with the networks they are for */
 			case OPT_COLUMNS:
+			case OPT_BY_CLUSTER:
 				sl_json_put_key(&out, option->key);
-				if (options->columns == NULL)
-					appendStringInfoString(&out, "{}");
-				else
-					JsonbToCString(&out, &options->columns->root,
-								   VARSIZE(options->columns));
+				put_object(&out, *FIELD(Jsonb *const, options, option));
 				break;
 			case OPT_SPLIT:
 				sl_json_put_key(&out, option->key);
