@@ -9,9 +9,9 @@
 
 #include "train/source.h"
 
-/* Whether the text begins as a query does; no table name can (the words are reserved). */
-static bool
-is_query(const char *source)
+/* No table name begins as a query does: the words are reserved. */
+bool
+sl_source_is_query(const char *source)
 {
 	static const char *const words[] = {"select", "with", "values", "table"};
 
@@ -41,7 +41,7 @@ sl_source_sql(const char *source)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("source must not be empty"),
 						errhint("Name a table or a view, or give a query.")));
-	if (is_query(source))
+	if (sl_source_is_query(source))
 	{
 		char *query = pstrdup(source);
 		int end = strlen(query);
