@@ -76,8 +76,8 @@ sl_train_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan
 
 /* ---- one shard ---- */
 
-/* Absolute errors in the target's own units, of rows whose target is known: a censored one
- * is only a lower bound. */
+/* Absolute errors in the target's own units, of rows whose target is known: a censored
+ * one is only a lower bound. */
 typedef struct Errors
 {
 	double sum;
