@@ -88,7 +88,7 @@ sl_cursor_open(const SlRequest *request, bool by_partition)
 	for (int i = 0; i < request->count; i++)
 		appendStringInfo(&sql, ", %s", quote_identifier(request->names[i]));
 	appendStringInfo(&sql, " FROM %s AS s ORDER BY %s", sl_source_sql(request->source),
-					 by_partition ? "1, 2" : "2");
+					 by_partition ? "1, 2" : "2, 1");
 	cursor->portal = open_portal(sql.data);
 	cursor->columns = SL_COLUMNS + request->count;
 	cursor->reader = palloc0(sizeof(SlValueReader) * cursor->columns);
@@ -210,6 +210,8 @@ sl_split_find_cuts(SlSplit *split, const char *source, const char *order_by)
 	/* cut points are kept as text and must mean the same in every session */
 	set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 					  false);
+	set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+					  0, false);
 	set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
 					  0, false);
 	portal = open_portal(sql); /* a cursor takes one statement only, whatever source says */

@@ -49,7 +49,8 @@ typedef struct SlCursor
 } SlCursor;
 
 /* Opens a cursor over the source, with the caller's rights; SPI must be connected.
- * by_partition: ordered by partition_by, order_by; else by order_by alone. */
+ * by_partition: ordered by partition_by, order_by; else by order_by, partition_by, so that
+ * rows of different sequences come in the same order whatever the plan. */
 extern SlCursor *sl_cursor_open(const SlRequest *request, bool by_partition);
 
 /* Fetches the next row; false at the end. */
