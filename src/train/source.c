@@ -51,6 +51,12 @@ sl_source_sql(const char *source)
 		/* the line break ends a comment the query may end with */
 		return psprintf("(%s\n)", query);
 	}
+	if (!SplitIdentifierString(pstrdup(source), '.', &names) || names == NIL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("source is neither a name nor a query: \"%s\"", source),
+						errhint("Name a table or a view, with double quotes where SQL needs them, or "
+								"give a query that begins with SELECT, WITH, VALUES, TABLE or a "
+								"parenthesis.")));
 	names = stringToQualifiedNameList(source
 #if PG_VERSION_NUM >= 160000
 									  ,
