@@ -20,6 +20,7 @@
 
 #include "predict/runner.h"
 #include "predict/served.h"
+#include "sessionlen.h"
 
 PG_FUNCTION_INFO_V1(sl_predict_row);
 PG_FUNCTION_INFO_V1(sl_predict_sequence);
@@ -40,7 +41,7 @@ typedef struct Seat
 typedef struct Site
 {
 	MemoryContext context;
-	uint64 moment; /* of the snapshot the model was looked up with */
+	uint64 moment; /* of the snapshot and role the model was looked up with */
 	char *name;
 	const SlModel *model;
 	Seat *seat; /* of the network of all users, then of the clusters' */
@@ -57,8 +58,8 @@ typedef struct Site
 } Site;
 
 /*
- * Tells snapshots apart that may see different rows.  A call site can outlive its
- * statement: PL/pgSQL keeps those of simple expressions for a whole transaction.
+ * Tells snapshots and roles apart that may see different rows.  A call site can outlive
+ * its statement: PL/pgSQL keeps those of simple expressions for a whole transaction.
  */
 static uint64
 snapshot_moment(void)
@@ -66,6 +67,7 @@ snapshot_moment(void)
 	Snapshot s = GetActiveSnapshot();
 	uint64 moment = hash_combine64(hash_combine64(s->xmin, s->xmax), s->curcid);
 
+	moment = hash_combine64(moment, GetUserId());
 	if (s->xcnt > 0)
 		moment ^= hash_bytes_extended((const unsigned char *) s->xip,
 									  sizeof(TransactionId) * s->xcnt, 0);
@@ -355,9 +357,16 @@ sl_predict_sequence(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("rows must not hold NULL")));
 	seat = get_seat(site, choose_network(site, DatumGetHeapTupleHeader(row[0])));
 	m = seat->model;
+	if (sizeof(float) * (Size) rows * (m->inputs->width + m->inputs->embeddings + m->net.spec.outputs) >
+		(Size) sl_memory_limit * 1024)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("a sequence of %d rows does not fit into sessionlen.memory_limit", rows),
+						errdetail("Model \"%s\" makes %d numbers of a row.", m->model,
+								  m->inputs->width + m->inputs->embeddings + m->net.spec.outputs),
+						errhint("Raise sessionlen.memory_limit, or use predict_table().")));
 	x = palloc_extended(sizeof(float) * (Size) rows * Max(m->inputs->width, 1), MCXT_ALLOC_HUGE);
 	for (int e = 0; e < m->inputs->embeddings; e++)
-		code[e] = palloc(sizeof(int32) * rows);
+		code[e] = palloc_extended(sizeof(int32) * (Size) rows, MCXT_ALLOC_HUGE);
 	out = palloc_extended(sizeof(float) * (Size) rows * m->net.spec.outputs, MCXT_ALLOC_HUGE);
 	state = palloc0(sizeof(float) * Max(m->net.state, 1));
 	read_rows(site, seat, row, rows, x, code);

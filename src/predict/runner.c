@@ -6,6 +6,7 @@
 #include "utils/memutils.h"
 
 #include "predict/runner.h"
+#include "sessionlen.h"
 
 #define GROUP 256 /* sequences run side by side */
 #define STEPS 32  /* time steps of a pass; the state goes on to the next */
@@ -73,8 +74,14 @@ run(SlRunner *runner, const SlBatch *batch)
 		Size bytes;
 
 		forward(runner, &count, batch, &status);
-		if (count.used == SIZE_MAX)
-			elog(ERROR, "the network's activations do not fit into memory");
+		if (count.used > (Size) sl_memory_limit * 1024)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+							errmsg("predicting with model \"%s\" needs more than "
+								   "sessionlen.memory_limit",
+								   runner->model->model),
+							errdetail("Its network is too large for %d rows at a time.",
+									  batch->pack->rows),
+							errhint("Raise sessionlen.memory_limit.")));
 		bytes = count.used;
 		if (runner->memory)
 			pfree(runner->memory);

@@ -198,6 +198,7 @@ put_baselines(const Batch *batch, const Pending *b, int sequence, int row, doubl
 		nulls[v] = isnan(DatumGetFloat8(values[v]));
 }
 
+/* Resets the memory context it is called in: a sequence may have millions of rows. */
 static void
 return_sequence(Batch *batch, const Pending *b, int sequence)
 {
@@ -222,6 +223,9 @@ return_sequence(Batch *batch, const Pending *b, int sequence)
 			if (batch->evaluating)
 				put_baselines(batch, b, sequence, i, last, values, nulls);
 			tuplestore_putvalues(batch->result->setResult, batch->result->setDesc, values, nulls);
+			if (i % 1024 == 0)
+				CHECK_FOR_INTERRUPTS();
+			MemoryContextReset(CurrentMemoryContext);
 		}
 		if (!isnan(b->actual[i]))
 			last = b->actual[i];
@@ -242,7 +246,6 @@ flush(Batch *batch, Pending *b)
 	{
 		CHECK_FOR_INTERRUPTS();
 		return_sequence(batch, b, s);
-		MemoryContextReset(context);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -8,6 +8,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -133,9 +134,14 @@ array_elements(Datum value, Oid type, Datum **elements, int *count)
 	deconstruct_array(array, type, length, by_value, align, elements, NULL, count);
 }
 
+/* What is read on the way goes with scratch: the model stays in the backend. */
 static void
 load_vocabularies(SlModel *m)
 {
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "sessionlen loading", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(scratch);
+
 	for (int i = 0; i < m->inputs->count; i++)
 	{
 		SlInput *input = &m->inputs->input[i];
@@ -153,9 +159,21 @@ load_vocabularies(SlModel *m)
 			sl_damaged(psprintf("the vocabulary of \"%s\" is missing", input->name));
 		array_elements(column(1), TEXTOID, &entry, &count);
 		for (int c = 0; c < count; c++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			if (sl_vocabulary_add(input->vocabulary, TextDatumGetCString(entry[c])) != c + 1)
 				sl_damaged(psprintf("the vocabulary of \"%s\" repeats an entry", input->name));
+		}
+		SPI_freetuptable(SPI_tuptable);
+		MemoryContextReset(scratch);
+		if (MemoryContextMemAllocated(context, true) > (Size) sl_memory_limit * 1024)
+			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+							errmsg("the texts of model \"%s\" need more than sessionlen.memory_limit",
+								   m->model),
+							errhint("Raise sessionlen.memory_limit.")));
 	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
 }
 
 /* Whether a stored shape is [rows] or [rows, cols]. */

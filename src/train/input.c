@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "access/htup_details.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
@@ -435,6 +436,9 @@ sl_inputs_parse(Jsonb *stored)
 
 	if (!JB_ROOT_IS_ARRAY(stored))
 		sl_damaged("inputs are not an array");
+	/* more columns than a row can have would be one named again and again */
+	if (JB_ROOT_COUNT(stored) > MaxTupleAttributeNumber)
+		sl_damaged("there are too many inputs");
 	inputs->count = JB_ROOT_COUNT(stored);
 	inputs->input = palloc0(sizeof(SlInput) * Max(inputs->count, 1));
 	JsonbIteratorNext(&it, &element, true);
