@@ -84,7 +84,7 @@ CREATE TABLE sessionlen.cluster_networks (
 );
 COMMENT ON TABLE sessionlen.cluster_networks IS 'the networks of versions trained with one for each cluster: options, preprocessing, result';
 
-CREATE TABLE sessionlen.cluster_members (
+CREATE TABLE sessionlen.network_members (
 	model text NOT NULL,
 	version int NOT NULL,
 	cluster int NOT NULL,
@@ -92,7 +92,7 @@ CREATE TABLE sessionlen.cluster_members (
 	PRIMARY KEY (model, version, cluster),
 	FOREIGN KEY (model, version) REFERENCES sessionlen.model_versions ON DELETE CASCADE
 );
-COMMENT ON TABLE sessionlen.cluster_members IS 'partition keys by cluster, as they were when the version was trained';
+COMMENT ON TABLE sessionlen.network_members IS 'partition keys by cluster, as they were when the version was trained';
 
 CREATE TABLE sessionlen.weights (
 	model text NOT NULL,
@@ -186,7 +186,7 @@ DO $$
 DECLARE
 	t text;
 BEGIN
-	FOREACH t IN ARRAY '{models,model_grants,model_versions,cluster_networks,cluster_members,weights,checkpoints,vocabularies,baselines,training_log}'::text[]
+	FOREACH t IN ARRAY '{models,model_grants,model_versions,cluster_networks,network_members,weights,checkpoints,vocabularies,baselines,training_log}'::text[]
 	LOOP
 		-- models are data: pg_dump carries them
 		PERFORM pg_catalog.pg_extension_config_dump(format('sessionlen.%I', t), '');

@@ -321,7 +321,7 @@ load_members(SlModel *m, int network)
 	int count;
 	int known = sl_vocabulary_count(m->members);
 
-	sl_query_read("SELECT keys FROM sessionlen.cluster_members WHERE model = $1 AND version = $2 "
+	sl_query_read("SELECT keys FROM sessionlen.network_members WHERE model = $1 AND version = $2 "
 				  "AND cluster = $3",
 				  3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args);
 	if (SPI_processed != 1)

@@ -230,7 +230,7 @@ sl_store_members(const char *model, int version, int cluster, int count, char **
 	args[1] = Int32GetDatum(version);
 	args[2] = Int32GetDatum(cluster);
 	args[3] = PointerGetDatum(construct_array(key, count, TEXTOID, -1, false, TYPALIGN_INT));
-	sl_query("INSERT INTO sessionlen.cluster_members (model, version, cluster, keys) "
+	sl_query("INSERT INTO sessionlen.network_members (model, version, cluster, keys) "
 			 "VALUES ($1, $2, $3, $4)",
 			 4, (Oid[]){TEXTOID, INT4OID, INT4OID, TEXTARRAYOID}, args, NULL);
 }
