@@ -332,7 +332,7 @@ sl_input_cell(const SlInput *input, SlValueReader *reader, Datum value, bool isn
 		return cell;
 	if (sl_input_has_vocabulary(input))
 	{
-		char *text = sl_value_text(reader, value, input->fold);
+		char *text = sl_value_label(reader, value, input->fold);
 
 		cell.code = sl_vocabulary_code(input->vocabulary, text);
 		pfree(text);

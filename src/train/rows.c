@@ -307,7 +307,7 @@ store_inputs(Filling *f, SlCursor *cursor, bool new_vocabularies)
 
 			if (!isnull)
 			{
-				char *text = sl_value_text(reader, value, input->fold);
+				char *text = sl_value_label(reader, value, input->fold);
 
 				code = new_vocabularies ? sl_vocabulary_add(input->vocabulary, text)
 										: sl_vocabulary_code(input->vocabulary, text);

@@ -4,9 +4,12 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/datetime.h"
 #include "utils/formatting.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
@@ -136,4 +139,34 @@ sl_value_text(SlValueReader *reader, Datum value, bool fold)
 	while (end > begin && isspace((unsigned char) end[-1]))
 		end--;
 	return str_tolower(begin, end - begin, DEFAULT_COLLATION_OID);
+}
+
+char *
+sl_value_label(SlValueReader *reader, Datum value, bool fold)
+{
+	char label[Max(MAXDATELEN, DOUBLE_SHORTEST_DECIMAL_LEN) + 1];
+
+	switch (reader->kind)
+	{
+		case SL_VALUE_FLOAT4:
+			float_to_shortest_decimal_buf(DatumGetFloat4(value), label);
+			break;
+		case SL_VALUE_FLOAT8:
+			double_to_shortest_decimal_buf(DatumGetFloat8(value), label);
+			break;
+		case SL_VALUE_NUMERIC:
+			return numeric_normalize(DatumGetNumeric(value));
+		case SL_VALUE_DATE:
+			JsonEncodeDateTime(label, value, DATEOID, NULL);
+			break;
+		case SL_VALUE_TIMESTAMP: /* with a time zone: in UTC */
+			JsonEncodeDateTime(label, value, TIMESTAMPOID, NULL);
+			break;
+		case SL_VALUE_INTERVAL:
+			double_to_shortest_decimal_buf(sl_value_number(reader, value, "interval"), label);
+			break;
+		default:
+			return sl_value_text(reader, value, fold);
+	}
+	return pstrdup(label);
 }

@@ -38,7 +38,13 @@ extern bool sl_value_is_number(const SlValueReader *reader);
 /* A number; NaN and infinities are an error that names the column. */
 extern double sl_value_number(const SlValueReader *reader, Datum value, const char *column);
 
-/* A palloc'd text; fold: lower-cased and trimmed. */
+/* A palloc'd text, as the session shows the value; fold: lower-cased and trimmed. */
 extern char *sl_value_text(SlValueReader *reader, Datum value, bool fold);
+
+/*
+ * A palloc'd text to store and to look up in other sessions: numbers and times don't
+ * depend on their scale, DateStyle, TimeZone, IntervalStyle or extra_float_digits.
+ */
+extern char *sl_value_label(SlValueReader *reader, Datum value, bool fold);
 
 #endif
