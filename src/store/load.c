@@ -134,6 +134,16 @@ array_elements(Datum value, Oid type, Datum **elements, int *count)
 	deconstruct_array(array, type, length, by_value, align, elements, NULL, count);
 }
 
+/* Rows written by hand may make a model of any size. */
+static void
+check_size(const SlModel *m, MemoryContext context)
+{
+	if (MemoryContextMemAllocated(context, true) > (Size) sl_memory_limit * 1024)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("model \"%s\" needs more than sessionlen.memory_limit", m->model),
+						errhint("Raise sessionlen.memory_limit.")));
+}
+
 /* What is read on the way goes with scratch: the model stays in the backend. */
 static void
 load_vocabularies(SlModel *m)
@@ -166,11 +176,7 @@ load_vocabularies(SlModel *m)
 		}
 		SPI_freetuptable(SPI_tuptable);
 		MemoryContextReset(scratch);
-		if (MemoryContextMemAllocated(context, true) > (Size) sl_memory_limit * 1024)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-							errmsg("the texts of model \"%s\" need more than sessionlen.memory_limit",
-								   m->model),
-							errhint("Raise sessionlen.memory_limit.")));
+		check_size(m, context);
 	}
 	MemoryContextSwitchTo(context);
 	MemoryContextDelete(scratch);
@@ -334,8 +340,11 @@ load_members(SlModel *m, int network)
 											sizeof(int) * ((Size) known + count + 1));
 	for (int i = 0; i < count; i++)
 	{
-		int code = sl_vocabulary_add(m->members, TextDatumGetCString(key[i]));
+		char *copy = TextDatumGetCString(key[i]);
+		int code = sl_vocabulary_add(m->members, copy);
 
+		CHECK_FOR_INTERRUPTS();
+		pfree(copy); /* the model stays in the backend */
 		if (code != ++known)
 			sl_damaged("a key is in two clusters");
 		m->member_network[code] = network;
@@ -368,6 +377,7 @@ load_clusters(SlModel *m)
 	{
 		m->network[i] = load_cluster(m, cluster[i]);
 		load_members(m, i);
+		check_size(m, CurrentMemoryContext);
 	}
 }
 

@@ -29,8 +29,10 @@ sl_store_blas(void)
 	return psprintf("%s (%s)", sl_blas_version(), sl_blas_kernel());
 }
 
-/* Advisory locks of two keys: ours is the first, the model's name hashed the second. */
+/* Advisory locks of two keys: ours is the first, the model's name hashed the second.  They
+ * are of a kind that pg_advisory_lock(), open to every role, can't take. */
 #define LOCK_CLASS 0x736c656e
+#define LOCK_KIND 3
 
 static void
 lock_model(const char *model)
@@ -38,7 +40,7 @@ lock_model(const char *model)
 	LOCKTAG tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, LOCK_CLASS,
-						 hash_bytes((const unsigned char *) model, strlen(model)), 2);
+						 hash_bytes((const unsigned char *) model, strlen(model)), LOCK_KIND);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 						errmsg("model \"%s\" is being trained by another session", model),
