@@ -53,14 +53,10 @@ hook_step(void *arg, const SlProgress *progress)
 }
 
 static void
-hook_epoch(void *arg, const SlEpoch *epoch)
+tell_epoch(SlRun *run, const SlEpoch *epoch)
 {
-	SlRun *run = arg;
 	StringInfoData line;
 
-	sl_store_epoch(run->call->model, run->version, run->cluster, epoch);
-	if (!run->options->verbose)
-		return;
 	run->last_notice = 0;
 	run->seconds_per_epoch =
 		(run->seconds_per_epoch * (epoch->epoch - 1) + epoch->seconds) / epoch->epoch;
@@ -74,6 +70,22 @@ hook_epoch(void *arg, const SlEpoch *epoch)
 	appendStringInfo(&line, ", %.0f rows/s, %.0f s left", epoch->rows / Max(epoch->seconds, 1e-9),
 					 run->seconds_per_epoch * (run->plan.epochs - epoch->epoch));
 	ereport(NOTICE, (errmsg("%s", line.data)));
+}
+
+/* There may be a million epochs: nothing stays in memory. */
+static void
+hook_epoch(void *arg, const SlEpoch *epoch)
+{
+	SlRun *run = arg;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "sessionlen epoch",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+
+	sl_store_epoch(run->call->model, run->version, run->cluster, epoch);
+	if (run->options->verbose)
+		tell_epoch(run, epoch);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 }
 
 static void

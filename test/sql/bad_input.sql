@@ -422,6 +422,16 @@ FROM bad_case WINDOW w AS (ORDER BY n) ORDER BY n;
 \pset tuples_only off
 \pset format aligned
 
+-- Every option, and every field of split, with values of every JSON type: never an internal error.
+CREATE TABLE bad_value AS SELECT v::jsonb AS v FROM unnest(ARRAY['null', 'true', '"x"', '""', '-1', '0', '1', '2', '0.5', '1e308', '1e-300', '-1e400', '99999', '[]', '{}', '[[]]', '[null]',
+	'{"a": 1}', '{"by": "time"}', '[1, 2]', '[0.1, 0.9]', '{"a": "none"}', '{"dropout": [0]}', '"gru"', '[1, [2]]']) v;
+SELECT o, outcome FROM (
+	SELECT jsonb_build_object(option, v) AS o FROM sessionlen.options(), bad_value
+	UNION ALL SELECT jsonb_build_object('split', jsonb_build_object(k, v, 'by', b)) FROM bad_value, unnest('{by,validation,test,tail,seed,column,validation_from,test_from,x}'::text[]) k, unnest('{user,time,column}'::text[]) b
+	UNION ALL SELECT jsonb_build_object('columns', jsonb_build_object(k, v)) FROM bad_value, unnest('{a,y}'::text[]) k) x,
+	LATERAL (SELECT bad_try(format('SELECT sessionlen.train(''bad_t'', ''bad_plays'', ''y'', ''u'', ''t'', known => ''{a}'', options => %L)', '{"time_limit": 0.005, "hidden_dim": 2, "verbose": false}'::jsonb || o)) AS outcome) y
+WHERE outcome LIKE '%XX0%';
+
 -- Nothing was left behind, and the model predicts the same bits.
 SELECT relation FROM (TABLE bad_store EXCEPT TABLE bad_store_before) d;
 SELECT count(*) AS predictions, count(*) FILTER (WHERE float8send(a.value) = float8send(b.value)) AS same

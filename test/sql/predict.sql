@@ -56,7 +56,22 @@ FROM (SELECT model, sessionlen.predict(model, p) OVER (PARTITION BY model, u ORD
 			 sessionlen.predict(model, p) OVER (PARTITION BY model, u ORDER BY t ROWS BETWEEN 3 FOLLOWING AND 5 FOLLOWING) AS f3,
 			 sessionlen.predict(model, p) OVER (PARTITION BY model, u ORDER BY t GROUPS 1 PRECEDING EXCLUDE TIES) AS f4
 	  FROM pr_model, pr_plays p) f GROUP BY model ORDER BY model;
--- So do other columns, their order, and other types of the same values.
+-- A column of any type is an input, and read alike by all.
+CREATE TABLE pr_types AS
+	SELECT i % 8 AS u, i AS n, i % 7 AS y, i::smallint AS c1, i::bigint AS c2, i::real AS c3, i::numeric AS c4, i % 2 = 0 AS c5, date '2024-01-01' + i AS c6, timestamp '2024-01-01 10:00' + i * interval '1 min' AS c7,
+		   time '10:00' + i * interval '1 min' AS c8, interval '1 month 1 day' * i AS c9, i::text::money AS c10, md5(i::text)::uuid AS c11, to_jsonb(i % 3) AS c12, to_json(i % 3) AS c13, '\x01'::bytea AS c14,
+		   ARRAY[i % 2, NULL] AS c15, point(1, i % 3) AS c16, '10.0.0.1'::inet AS c17, B'101' AS c18, int4range(1, i) AS c19, 'x'::"char" AS c20, 'name'::name AS c21, i::oid AS c22, 'pad'::char(8) AS c23, NULL::text AS c24,
+		   NULL::float8 AS c25, timetz '10:00+02' AS c26, to_tsvector('simple', 'a b') AS c27, '{NaN,1}'::float8[] AS c28
+	FROM generate_series(1, 80) i;
+CREATE FUNCTION pr_agree(name text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM sessionlen.train('pr_type', 'pr_types', 'y', 'u', 'n', known => ARRAY[name], observed => '{y}', options => '{"epochs": 1, "hidden_dim": 3, "verbose": false}');
+	RETURN count(*) = 80 AND bool_and(pr_near(w.p, b.prediction))
+	FROM (SELECT r.u, r.n, sessionlen.predict('pr_type', r) OVER (PARTITION BY r.u ORDER BY r.n) AS p FROM pr_types r) w
+	JOIN sessionlen.predict_table('pr_type', 'pr_types') b ON b.partition_key = w.u::text AND b.order_key = w.n::text;
+END $$;
+SELECT count(*) FROM pg_attribute WHERE attrelid = 'pr_types'::regclass AND attnum > 3 AND pr_agree(attname);
+-- Other columns, their order, and other types of the same values change nothing.
 SELECT bool_and(float8send(w.value) = float8send(x.value)) AS same
 FROM pr_windows w JOIN (
 	SELECT u, t, sessionlen.predict('pr_gru', p) OVER (PARTITION BY u ORDER BY t) AS value
@@ -198,5 +213,5 @@ SELECT sessionlen.predict_sequence('pr_large', ARRAY[p]) FROM (SELECT 'track 1' 
 
 SELECT count(sessionlen.drop_model(model)) FROM sessionlen.models WHERE model LIKE 'pr\_%';
 DROP VIEW pr_windows, pr_tables, pr_sequences, pr_baseline;
-DROP FUNCTION pr_train, pr_near, pr_changed;
-DROP TABLE pr_plays, pr_model, pr_old, pr_new, pr_parallel, pr_morph;
+DROP FUNCTION pr_train, pr_near, pr_changed, pr_agree;
+DROP TABLE pr_plays, pr_types, pr_model, pr_old, pr_new, pr_parallel, pr_morph;

@@ -115,6 +115,11 @@ SELECT tr_train(n, o) FROM (VALUES ('s1', '{}'::jsonb), ('s2', '{}'), ('s3', '{"
 	('s10', '{"hidden_dim": [6, 5]}'), ('s11', '{"batch_size": 7}'), ('s12', '{"sequence_length": 5}'), ('s13', '{"verbose": false, "patience": 100}')) v(n, o);
 SELECT tr_weights('s1') = tr_weights('s2') AS same_seed, tr_weights('s6') = tr_weights('s7') AS same_dropout, tr_weights('s1') = tr_weights('s3') AS other_seed,
 	   count(DISTINCT tr_weights('s' || i)) AS different FROM generate_series(1, 12) i;
+-- The rows' place in the table decides nothing, even where users share a time.
+CREATE TABLE tr_shuffled AS SELECT * FROM tr_plays ORDER BY md5(u::text || n);
+SELECT tr_train('day', '{}', 'SELECT u, t::date AS t, a, b, country, artist, y FROM tr_plays'), tr_train('shuffled', '{}', 'SELECT u, t::date AS t, a, b, country, artist, y FROM tr_shuffled'),
+	   tr_train('day_rows', '{"sequence_length": 1}', 'SELECT u, t::date AS t, a, b, country, artist, y FROM tr_plays'), tr_train('shuffled_rows', '{"sequence_length": 1}', 'SELECT u, t::date AS t, a, b, country, artist, y FROM tr_shuffled');
+SELECT tr_weights('day') = tr_weights('shuffled') AS sequences, tr_weights('day_rows') = tr_weights('shuffled_rows') AS rows;
 -- Steps: batch_size rows of sequence_length 1, or batch_size sequences.
 SELECT tr_train('rows', '{"sequence_length": 1, "batch_size": 100, "split": {"test": 0, "validation": 0}}');
 SELECT tr_train('sequences', '{"sequence_length": 25, "batch_size": 60, "split": {"test": 0, "validation": 0}}');
@@ -293,4 +298,4 @@ SELECT version FROM sessionlen.train('tr_defaults', 'tr_plays', 'y', 'u', 't', k
 SELECT count(sessionlen.drop_model(model)) > 50 AS dropped FROM sessionlen.models WHERE model LIKE 'tr\_%';
 DROP VIEW tr_validation, tr_training;
 DROP FUNCTION tr_train, tr_weights, tr_near, tr_expected, tr_changed;
-DROP TABLE tr_plays, tr_split;
+DROP TABLE tr_plays, tr_shuffled, tr_split;
