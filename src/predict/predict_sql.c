@@ -6,7 +6,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -14,13 +13,13 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/typcache.h"
 #include "windowapi.h"
 
 #include "predict/runner.h"
 #include "predict/served.h"
 #include "sessionlen.h"
+#include "store/query.h"
 
 PG_FUNCTION_INFO_V1(sl_predict_row);
 PG_FUNCTION_INFO_V1(sl_predict_sequence);
@@ -57,31 +56,11 @@ typedef struct Site
 	SlCellValue *cell;
 } Site;
 
-/*
- * Tells snapshots and roles apart that may see different rows.  A call site can outlive
- * its statement: PL/pgSQL keeps those of simple expressions for a whole transaction.
- */
-static uint64
-snapshot_moment(void)
-{
-	Snapshot s = GetActiveSnapshot();
-	uint64 moment = hash_combine64(hash_combine64(s->xmin, s->xmax), s->curcid);
-
-	moment = hash_combine64(moment, GetUserId());
-	if (s->xcnt > 0)
-		moment ^= hash_bytes_extended((const unsigned char *) s->xip,
-									  sizeof(TransactionId) * s->xcnt, 0);
-	if (s->subxcnt > 0)
-		moment ^= hash_bytes_extended((const unsigned char *) s->subxip,
-									  sizeof(TransactionId) * s->subxcnt, 1);
-	return moment;
-}
-
 static void
 open_site(Site *site, text *model)
 {
 	char *name = text_to_cstring(model);
-	uint64 moment = snapshot_moment();
+	uint64 moment = sl_snapshot_moment();
 	MemoryContext old;
 
 	if (site->name != NULL && strcmp(site->name, name) == 0 && site->moment == moment)

@@ -1,6 +1,9 @@
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/snapmgr.h"
 
 #include "store/query.h"
 
@@ -25,4 +28,20 @@ void
 sl_query_read(const char *sql, int count, Oid *types, Datum *args)
 {
 	execute(sql, count, types, args, NULL, true);
+}
+
+uint64
+sl_snapshot_moment(void)
+{
+	Snapshot s = GetActiveSnapshot();
+	uint64 moment = hash_combine64(hash_combine64(s->xmin, s->xmax), s->curcid);
+
+	moment = hash_combine64(moment, GetUserId());
+	if (s->xcnt > 0)
+		moment ^= hash_bytes_extended((const unsigned char *) s->xip,
+									  sizeof(TransactionId) * s->xcnt, 0);
+	if (s->subxcnt > 0)
+		moment ^= hash_bytes_extended((const unsigned char *) s->subxip,
+									  sizeof(TransactionId) * s->subxcnt, 1);
+	return moment;
 }

@@ -1,0 +1,165 @@
+-- Clusters: k-means, its labels and centroids, elbow, silhouettes, wrong calls.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS sessionlen;
+
+-- Four groups of 30, 60, 90 and 120 users on the corners of a square; x and y are within
+-- 1 of the corner.
+CREATE TABLE cluster_users AS
+SELECT 'u' || lpad(i::text, 3, '0') AS user_id, g AS truth,
+	   10.0::float8 * (g % 2) + sin(i * 12.9898) AS x, 10.0::float8 * (g / 2) + cos(i * 78.233) AS y
+  FROM (SELECT i, CASE WHEN i <= 30 THEN 0 WHEN i <= 90 THEN 1 WHEN i <= 180 THEN 2 ELSE 3 END AS g
+		  FROM generate_series(1, 300) i) s;
+
+SELECT name, method, k, points, sizes, round(inertia::numeric, 6) AS inertia,
+	   round(silhouette::numeric, 6) AS silhouette, silhouette_points, seconds > 0 AS took_time
+  FROM sessionlen.cluster('cluster_a', 'cluster_users', 'user_id', '{x,y}', 4);
+
+-- Labels go by falling size.
+SELECT cluster, truth, count(*) FROM sessionlen.cluster_labels JOIN cluster_users ON key = user_id
+ WHERE name = 'cluster_a' GROUP BY 1, 2 ORDER BY 1;
+-- Centroids are means, the inertia is what its definition says.
+SELECT count(*) FILTER (WHERE abs(centroid[1] - mx) < 1e-12 AND abs(centroid[2] - my) < 1e-12 AND size = n)
+  FROM sessionlen.cluster_centroids c JOIN
+	   (SELECT cluster, avg(x) mx, avg(y) my, count(*) n
+		  FROM sessionlen.cluster_labels JOIN cluster_users ON key = user_id
+		 WHERE name = 'cluster_a' GROUP BY 1) m USING (cluster)
+ WHERE name = 'cluster_a';
+SELECT abs(c.inertia - sum((x - centroid[1]) ^ 2 + (y - centroid[2]) ^ 2)) < 1e-9 AS same
+  FROM sessionlen.clusterings c JOIN sessionlen.cluster_labels l USING (name)
+  JOIN sessionlen.cluster_centroids USING (name, cluster) JOIN cluster_users ON l.key = user_id
+ WHERE name = 'cluster_a' GROUP BY c.inertia;
+-- Every fitted row is assigned to its own cluster; rows may have other columns and types.
+SELECT count(*) FROM sessionlen.cluster_labels JOIN cluster_users u ON key = user_id
+ WHERE name = 'cluster_a' AND cluster = sessionlen.assign_cluster('cluster_a', u);
+SELECT sessionlen.assign_cluster('cluster_a', s) FROM (VALUES (11, 9.5::numeric), (0, 0), (NULL, 1)) s(x, y);
+
+-- Silhouettes against their definition.
+CREATE VIEW cluster_silhouettes AS
+WITH p AS (SELECT key, cluster, x, y FROM sessionlen.cluster_labels JOIN cluster_users ON key = user_id
+			WHERE name = 'cluster_a'),
+	 d AS (SELECT p.key, p.cluster, q.cluster AS other,
+				  sum(sqrt((p.x - q.x) ^ 2 + (p.y - q.y) ^ 2)) AS total, count(*) AS n
+			 FROM p, p q GROUP BY 1, 2, 3),
+	 m AS (SELECT key, cluster, sum(total / (n - 1)) FILTER (WHERE cluster = other) AS a,
+				  min(total / n) FILTER (WHERE cluster <> other) AS b
+			 FROM d GROUP BY 1, 2)
+SELECT key, cluster, (b - a) / greatest(a, b) AS silhouette FROM m;
+SELECT count(*), max(abs(s.silhouette - d.silhouette)) < 1e-12 AS same
+  FROM sessionlen.silhouette('cluster_a') s JOIN cluster_silhouettes d USING (key, cluster);
+SELECT abs(sessionlen.silhouette_score('cluster_a') - avg(silhouette)) < 1e-12 AS same
+  FROM cluster_silhouettes;
+
+-- The order in which rows are read does not matter, to the last bit.
+SELECT inertia = (SELECT inertia FROM sessionlen.clusterings WHERE name = 'cluster_a') AS same
+  FROM sessionlen.cluster('cluster_b', 'SELECT * FROM cluster_users ORDER BY md5(user_id)', 'user_id', '{x,y}', 4);
+SELECT count(*) FROM sessionlen.cluster_labels a JOIN sessionlen.cluster_labels b USING (key, cluster)
+ WHERE a.name = 'cluster_a' AND b.name = 'cluster_b';
+-- Standardised: units don't matter.
+SELECT round(inertia::numeric, 6) AS inertia, sizes
+  FROM sessionlen.cluster('cluster_b', 'SELECT user_id, x, y * 1000 + 5e6 AS y, 7 AS constant FROM cluster_users',
+	'user_id', '{x,y,constant}', 4, options => '{"standardize": true, "seed": 5}');
+SELECT count(*) FROM sessionlen.cluster_labels a JOIN sessionlen.cluster_labels b USING (key, cluster)
+ WHERE a.name = 'cluster_a' AND b.name = 'cluster_b';
+SELECT count(*) FROM sessionlen.cluster_labels l JOIN cluster_users u ON key = user_id
+ WHERE name = 'cluster_b' AND cluster = sessionlen.assign_cluster('cluster_b',
+	   (SELECT s FROM (SELECT u.x, u.y * 1000 + 5e6 AS y, 7 AS constant) s));
+SELECT means IS NOT NULL AS standardized, options FROM sessionlen.clusterings WHERE name LIKE 'cluster\__' ORDER BY name;
+
+-- How many clusters?
+SELECT k, round(inertia::numeric, 3) AS inertia, knee
+  FROM sessionlen.elbow('cluster_users', '{x,y}', k_to => 8);
+SELECT k, round(silhouette::numeric, 6) AS silhouette, silhouette_points
+  FROM sessionlen.silhouette_sweep('cluster_users', '{x,y}', 1, 6);
+SELECT silhouette_points FROM sessionlen.silhouette_sweep('cluster_users', '{x,y}', 4, 4,
+	options => '{"silhouette_sample": 100}');
+-- One user, one cluster.
+SELECT sizes, inertia, silhouette FROM sessionlen.cluster('cluster_one',
+	'SELECT * FROM cluster_users LIMIT 1', 'user_id', '{x,y}', 1);
+SELECT * FROM sessionlen.elbow('SELECT * FROM cluster_users WHERE user_id = ''u001''', '{truth}');
+SELECT sessionlen.silhouette_score('cluster_one');
+-- As many clusters as points: each alone, silhouettes 0.
+SELECT sizes, inertia, silhouette FROM sessionlen.cluster('cluster_one',
+	'SELECT * FROM cluster_users LIMIT 3', 'user_id', '{x,y}', 3);
+
+-- Wrong calls.
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 0);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 301);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{truth}', 5);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', NULL);
+SELECT sessionlen.cluster(NULL, 'cluster_users', 'user_id', '{x,y}', 2);
+SELECT sessionlen.cluster('', 'cluster_users', 'user_id', '{x,y}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_nothing', 'user_id', '{x,y}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT * FROM cluster_users WHERE false', 'user_id', '{x,y}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT 1; DROP TABLE cluster_users', 'user_id', '{x,y}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,NULL}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,z}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,s}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{user_id}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'truth', '{x,y}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT nullif(user_id, ''u007'') AS user_id, x FROM cluster_users', 'user_id', '{x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT user_id, nullif(truth, 2) AS x FROM cluster_users', 'user_id', '{x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT user_id, x / 0.0 AS x FROM cluster_users', 'user_id', '{x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT user_id, ''NaN''::float8 AS x FROM cluster_users', 'user_id', '{x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT user_id, ''-infinity''::timestamptz AS x FROM cluster_users', 'user_id', '{x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'SELECT user_id, x * 1e150 AS x FROM cluster_users', 'user_id', '{x}', 2);
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, 'dbscan');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '[]');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"ninit": 3}');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"n_init": "3"}');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"n_init": 0}');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"max_iter": 1.5}');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"standardize": "yes"}');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"affinity": "cosine"}');
+SELECT sessionlen.elbow('cluster_users', '{x,y}', 3, 2);
+SELECT sessionlen.elbow('cluster_users', '{x,y}', 0, 2);
+SELECT sessionlen.elbow('cluster_users', '{x,y}', 299, 301);
+SELECT sessionlen.elbow('cluster_users', '{x,y}', NULL, 2);
+SELECT sessionlen.silhouette_score('cluster_nothing');
+SELECT sessionlen.silhouette(NULL);
+SELECT sessionlen.assign_cluster('cluster_nothing', u) FROM cluster_users u;
+SELECT sessionlen.assign_cluster('cluster_a', s) FROM (SELECT 1 AS x) s;
+SELECT sessionlen.assign_cluster('cluster_a', s) FROM (SELECT 1 AS x, 'NaN'::float8 AS y) s;
+SELECT sessionlen.assign_cluster('cluster_a', s) FROM (SELECT 1 AS x, 'one' AS y) s;
+SET sessionlen.memory_limit = '1MB';
+SELECT sessionlen.cluster('cluster_x', 'SELECT i, i * 1.5 AS x, i AS y FROM generate_series(1, 100000) i', 'i', '{x,y}', 2);
+SELECT sessionlen.elbow('SELECT i * 1.5 AS x FROM generate_series(1, 60000) i', '{x}', 2, 2);
+RESET sessionlen.memory_limit;
+SELECT count(*) FROM sessionlen.clusterings WHERE name = 'cluster_x';
+
+-- Whose they are.
+CREATE ROLE regress_cluster_one;
+CREATE ROLE regress_cluster_two;
+GRANT SELECT ON cluster_users TO regress_cluster_one;
+SET ROLE regress_cluster_one;
+SELECT count(*) FROM sessionlen.clusterings WHERE name LIKE 'cluster\_%';
+SELECT sizes FROM sessionlen.cluster('cluster_own', 'cluster_users', 'user_id', '{x,y}', 4);
+SELECT count(*) FROM sessionlen.cluster_labels WHERE name LIKE 'cluster\_%';
+SELECT sessionlen.cluster('cluster_a', 'cluster_users', 'user_id', '{x,y}', 2);
+SELECT sessionlen.silhouette_score('cluster_a');
+SELECT sessionlen.drop_clustering('cluster_a');
+INSERT INTO sessionlen.cluster_centroids VALUES ('cluster_a', 9, 1, '{1,2}');
+SET ROLE regress_cluster_two;
+SELECT sessionlen.cluster('cluster_two', 'cluster_users', 'user_id', '{x,y}', 4);
+SELECT sessionlen.assign_cluster('cluster_own', s) FROM (SELECT 1 AS x, 2 AS y) s;
+SELECT count(*) FROM sessionlen.cluster_labels WHERE name LIKE 'cluster\_%';
+RESET ROLE;
+-- Replaced by a superuser it stays whose it was.
+SELECT sizes FROM sessionlen.cluster('cluster_own', 'cluster_users', 'user_id', '{x,y}', 3);
+SELECT owner, k FROM sessionlen.clusterings WHERE name = 'cluster_own';
+
+-- The source changes, and goes.
+DELETE FROM cluster_users WHERE user_id <= 'u010';
+INSERT INTO cluster_users VALUES ('u999', 0, 1, 1);
+SELECT count(*) FROM sessionlen.silhouette('cluster_a');
+ALTER TABLE cluster_users RENAME TO cluster_gone;
+SELECT sessionlen.silhouette_score('cluster_a');
+SELECT sessionlen.assign_cluster('cluster_a', s) FROM (SELECT 1 AS x, 2 AS y) s;
+ALTER TABLE cluster_gone RENAME TO cluster_users;
+
+SELECT sessionlen.drop_clustering(name) FROM sessionlen.clusterings WHERE name LIKE 'cluster\_%';
+SELECT count(*) FROM sessionlen.cluster_label_chunks WHERE name LIKE 'cluster\_%';
+DROP VIEW cluster_silhouettes;
+DROP TABLE cluster_users;
+DROP ROLE regress_cluster_one, regress_cluster_two;
