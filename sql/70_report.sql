@@ -18,3 +18,10 @@ LANGUAGE c STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'sl_report';
 COMMENT ON FUNCTION sessionlen.report(text, text)
 	IS 'a self-contained HTML page about a model: errors beside the baselines, predictions, learning, data, network';
+
+CREATE FUNCTION sessionlen.report(models text[], source text DEFAULT NULL, reference jsonb DEFAULT NULL)
+RETURNS text
+LANGUAGE c STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'sl_report_models';
+COMMENT ON FUNCTION sessionlen.report(text[], text, jsonb)
+	IS 'a self-contained HTML page that compares models with each other and with the baselines; reference: their scores elsewhere';

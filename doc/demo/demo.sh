@@ -47,6 +47,15 @@ demo()
 	cd "$sl_src" && query <doc/demo/demo.sql
 }
 
+# Pages about the models, for a browser; the reference is the study's table of scores.
+report()
+{
+	query -At -o "$dir/listening.html" -c "SELECT sessionlen.report('listening')" &&
+		query -At -o "$dir/models.html" -c "SELECT sessionlen.report(
+			ARRAY['gru', 'lstm', 'layered_lstm', 'listening'], reference =>
+			'{\"gru\": 0.87, \"lstm\": 0.87, \"layered_lstm\": 0.87, \"user mean\": 1}')"
+}
+
 query()
 {
 	"$sl_bin/psql" -X -q -v ON_ERROR_STOP=1 -d demo "$@"
@@ -78,6 +87,7 @@ query -c 'CREATE EXTENSION sessionlen' || sl_die "the extension could not be cre
 sl_run load || sl_die "the data could not be loaded"
 sl_say "doc/demo/demo.sql"
 sl_run demo || sl_die "demo.sql failed"
+sl_run report || sl_die "the reports could not be written"
 finished=1
 
 as=
@@ -88,7 +98,12 @@ The server is up. Connect$as with
 
     $sl_bin/psql -h $sl_sock -U postgres demo
 
-and stop and remove it with
+look at the models in a browser:
+
+    $dir/models.html
+    $dir/listening.html
+
+and stop and remove it all with
 
     make demo-stop
 END

@@ -35,7 +35,7 @@ static const char style[] =
 	".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));"
 	"gap:1.25rem}"
 	"figure{margin:0 0 1rem;min-width:0}figure svg{display:block;width:100%;height:auto;"
-	"max-width:40rem}figcaption{font-size:.9rem;margin-top:.25rem;max-width:40rem}"
+	"max-width:36rem}figcaption{font-size:.9rem;margin-top:.25rem;max-width:40rem}"
 	".wide{overflow-x:auto;margin:0 0 1rem}"
 	"table{border-collapse:collapse;min-width:min(100%,18rem);font-size:.95rem;font-variant-numeric:tabular-nums}"
 	"caption{text-align:left;padding:0 0 .4rem;font-size:.9rem}"

@@ -159,11 +159,14 @@ draw_mae(const SlLearning *learning, SlChart *chart)
 	fit_epochs(learning, chart);
 	fit_values(chart, learning->unit, low, high);
 	snprintf(label, sizeof(label), "MAE of %s", learning->target);
-	sl_chart_axes(chart, "Validation error by epoch", "epoch", label);
+	sl_chart_axes(chart, "Validation error by epoch", "epoch",
+				  learning->curves == 1 ? label : "MAE");
 	mark_best(learning, chart);
 	for (int c = 0; c < learning->curves; c++)
 		sl_chart_line(chart, learning->curves == 1 ? 1 : c, learning->curve[c].n,
 					  learning->curve[c].epoch, learning->curve[c].mae);
+	if (learning->curves != 1)
+		cluster_legend(learning, chart);
 }
 
 static void
@@ -175,8 +178,8 @@ describe_learning(const SlLearning *learning, char *text, size_t size)
 
 	if (learning->curves != 1)
 	{
-		snprintf(text, size, "A line for each of the networks of %d clusters, by epoch.",
-				 learning->curves);
+		snprintf(text, size, "A line by epoch for each of %d %s.", learning->curves,
+				 learning->model ? "networks" : "models");
 		return;
 	}
 	used =
@@ -202,8 +205,11 @@ sl_plot_learning(SlMarkup *out, const char *id, const SlLearning *learning, int 
 
 	if (!sl_has_validation(learning))
 		panels = SL_PANEL_FIRST;
-	snprintf(title, sizeof(title), "Learning curve of %s, version %d", learning->model,
-			 learning->version);
+	if (learning->model)
+		snprintf(title, sizeof(title), "Learning curve of %s, version %d",
+				 learning->model, learning->version);
+	else
+		snprintf(title, sizeof(title), "Learning curves of %d models", learning->curves);
 	describe_learning(learning, description, sizeof(description));
 	sl_svg_open(out, id, SL_PANEL_WIDTH * (panels == SL_PANEL_BOTH ? 2 : 1),
 				SL_PANEL_HEIGHT, title, description);

@@ -18,7 +18,7 @@
 /* The losses of one network by epoch; NaN where there is none. */
 typedef struct SlCurve
 {
-	const char *name; /* of its cluster; NULL for the network of all */
+	const char *name; /* of its cluster or model; NULL for the network of all */
 	int n;
 	double *epoch;
 	double *training;
@@ -28,7 +28,7 @@ typedef struct SlCurve
 
 typedef struct SlLearning
 {
-	const char *model;
+	const char *model; /* NULL: the curves are of several models */
 	int version;
 	const char *loss; /* "mae of log1p(session_length)" */
 	const char *target;

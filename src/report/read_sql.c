@@ -2,7 +2,7 @@
  * read_sql.c: reads what reports and plots show.
  *
  * predictions() runs once for everything drawn and counted.  Of each row only the
- * numbers are kept, 56 bytes with the room to sort; keys only of the few that are shown.
+ * numbers are kept, 64 bytes with the room to sort; keys only of the few that are shown.
  */
 #include "postgres.h"
 
@@ -222,6 +222,7 @@ add_row(SlPredictions *p, HeapTuple row, size_t *every)
 	SlOutcome *outcome = &p->row[p->rows];
 
 	outcome->actual = sl_row_number(row, 1);
+	outcome->cluster = (int) sl_row_number(row, 11);
 	for (int i = 0; i < SL_PREDICTORS; i++)
 		outcome->by[i] = sl_row_number(row, 2 + i);
 	if (p->rows % *every == 0)
@@ -259,7 +260,7 @@ read_rows(SlPredictions *p, const char *model, const char *source, const char *p
 		NULL,
 		"SELECT actual, prediction, user_mean, user_median, last_value, global_median,"
 		" coalesce(partition_key, ''), coalesce(order_key, ''),"
-		" quantiles[1], quantiles[pg_catalog.cardinality(quantiles)]"
+		" quantiles[1], quantiles[pg_catalog.cardinality(quantiles)], coalesce(cluster, -1)::float8"
 		" FROM sessionlen.predictions($1, $2, $3) WHERE actual IS NOT NULL",
 		3, (Oid[]){TEXTOID, TEXTOID, TEXTOID}, args, nulls, true, CURSOR_OPT_NO_SCROLL);
 

@@ -10,6 +10,7 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "report/page.h"
@@ -102,6 +103,46 @@ put_errors(Report *r)
 		"error divided by that of the user mean on the same rows.");
 }
 
+/* Networks of clusters side by side; the rows served by the network of all users last. */
+static void
+table_of_clusters(Report *r)
+{
+	static const char *const heads[] = {"cluster", "#rows",			 "#MAE",
+										"#RMSE",   "#user mean MAE", "#normalized MAE"};
+	const SlPredictions *p = r->predictions;
+	int last = -1;
+	int decimals = sl_decimals(r->score[SL_BY_MODEL].rmse);
+
+	for (size_t i = 0; i < p->rows; i++)
+		last = Max(last, p->row[i].cluster);
+	if (last < 0)
+		return;
+	sl_html_table(&r->page,
+				  psprintf("By cluster: errors of %s%s on held-out rows",
+						   r->reported->target, sl_unit_suffix(r->reported->unit)));
+	sl_html_heads(&r->page, lengthof(heads), heads);
+	for (int c = 0; c <= last + 1; c++)
+	{
+		int cluster = c <= last ? c : -1;
+		SlScore own;
+		SlScore base;
+
+		CHECK_FOR_INTERRUPTS();
+		sl_score_rows(p->row, p->rows, cluster, SL_BY_MODEL, p->scratch, &own);
+		if (own.rows == 0)
+			continue;
+		sl_score_rows(p->row, p->rows, cluster, SL_BY_USER_MEAN, p->scratch, &base);
+		sl_html_row_head(&r->page, cluster < 0 ? "none" : psprintf("%d", cluster));
+		sl_html_cell_count(&r->page, (long long) own.rows);
+		sl_html_cell_fixed(&r->page, own.mae, decimals);
+		sl_html_cell_fixed(&r->page, own.rmse, decimals);
+		sl_html_cell_fixed(&r->page, base.mae, decimals);
+		sl_html_cell_fixed(&r->page, own.normalized_mae, 3);
+		sl_html_row_end(&r->page);
+	}
+	sl_html_table_end(&r->page);
+}
+
 static void
 section_errors(Report *r)
 {
@@ -123,6 +164,7 @@ section_errors(Report *r)
 	{
 		put_tiles(r);
 		put_errors(r);
+		table_of_clusters(r);
 	}
 	sl_html_section_end(page);
 }
@@ -423,14 +465,23 @@ section_network(Report *r)
 				 strcmp(texts[3], "0") == 0
 					 ? ""
 					 : psprintf(" in the networks of %s clusters", texts[3])));
+	if (strcmp(texts[3], "0") != 0)
+		sl_page_query(
+			page, "The networks of clusters",
+			"SELECT c.cluster::text, c.sequences, c.training_rows AS \"training rows\","
+			" c.validation_rows AS \"validation rows\", c.epochs::bigint,"
+			" c.best_epoch::bigint AS \"best epoch\", c.validation_mae AS \"validation MAE\""
+			" FROM sessionlen.cluster_networks c WHERE c.model = $1 AND c.version = $2"
+			" ORDER BY c.cluster",
+			r->reported);
 	sl_html_details(page, "Table of the weights");
-	sl_page_query(
-		page, "Weights by name",
-		"SELECT w.name, pg_catalog.array_to_string(w.shape, ' x ') AS shape, " SHAPE_SIZE
-		" AS parameters FROM sessionlen.weights w"
-		" WHERE w.model = $1 AND w.version = $2 AND w.chunk = 0"
-		" ORDER BY w.cluster NULLS FIRST, w.name",
-		r->reported);
+	sl_page_query(page, "Weights by name",
+				  "SELECT w.name, coalesce(w.cluster::text, 'all') AS cluster,"
+				  " pg_catalog.array_to_string(w.shape, ' x ') AS shape, " SHAPE_SIZE
+				  " AS parameters FROM sessionlen.weights w"
+				  " WHERE w.model = $1 AND w.version = $2 AND w.chunk = 0"
+				  " ORDER BY w.cluster NULLS FIRST, w.name",
+				  r->reported);
 	sl_html_details_end(page);
 	sl_html_section_end(page);
 }
@@ -497,7 +548,7 @@ read_all(Report *r, const char *model, const char *source)
 		return;
 	r->predictions = sl_read_predictions(r->reported, source, "test");
 	for (int i = 0; i < SL_PREDICTORS && r->predictions->rows > 0; i++)
-		sl_score_rows(r->predictions->row, r->predictions->rows, i,
+		sl_score_rows(r->predictions->row, r->predictions->rows, SL_ALL_CLUSTERS, i,
 					  r->predictions->scratch, &r->score[i]);
 }
 

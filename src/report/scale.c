@@ -70,7 +70,7 @@ fit_linear(SlScale *scale, SlTicks *ticks, int wanted)
 {
 	double least = (scale->high - scale->low) / wanted;
 	/* 2,070 s, 2,100 s, ... are not round any more: such axes count in tens */
-	bool far = fmax(fabs(scale->low), fabs(scale->high)) > 10 * MINUTE && least < 30;
+	bool far = fmax(fabs(scale->low), fabs(scale->high)) > 10 * MINUTE && least <= 30;
 	double step = linear_step(far ? SL_PLAIN : scale->unit, least);
 	double first = floor(scale->low / step + 1e-9);
 	double last = ceil(scale->high / step - 1e-9);

@@ -54,7 +54,7 @@ sl_quantile(const double *values, size_t n, double level)
 }
 
 void
-sl_score_rows(const SlOutcome *row, size_t rows, int which, double *scratch,
+sl_score_rows(const SlOutcome *row, size_t rows, int cluster, int which, double *scratch,
 			  SlScore *score)
 {
 	SlSum absolute = {0, 0};
@@ -63,13 +63,13 @@ sl_score_rows(const SlOutcome *row, size_t rows, int which, double *scratch,
 	SlSum base = {0, 0};
 	size_t n = 0;
 
-	*score = (SlScore){NAN, NAN, NAN, NAN};
+	*score = (SlScore){0, NAN, NAN, NAN, NAN};
 	for (size_t i = 0; i < rows; i++)
 	{
 		double error = fabs(row[i].actual - row[i].by[which]);
 		double base_error = fabs(row[i].actual - row[i].by[SL_BY_USER_MEAN]);
 
-		if (!isfinite(error))
+		if (!isfinite(error) || (cluster != SL_ALL_CLUSTERS && row[i].cluster != cluster))
 			continue;
 		sl_sum_add(&absolute, error);
 		sl_sum_add(&square, error * error);
@@ -83,6 +83,7 @@ sl_score_rows(const SlOutcome *row, size_t rows, int which, double *scratch,
 	if (n == 0)
 		return;
 	sl_sort_values(scratch, n);
+	score->rows = n;
 	score->mae = sl_sum_value(&absolute) / (double) n;
 	score->rmse = sqrt(sl_sum_value(&square) / (double) n);
 	score->median_ae = sl_median(scratch, n);

@@ -4,6 +4,7 @@
 #ifndef SL_SUMMARY_H
 #define SL_SUMMARY_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,12 +24,14 @@ enum
 
 typedef struct SlOutcome
 {
+	int cluster; /* -1: none */
 	double actual;
 	double by[SL_PREDICTORS]; /* NaN where there is none */
 } SlOutcome;
 
 typedef struct SlScore
 {
+	size_t rows; /* with a prediction */
 	double mae;
 	double rmse;
 	double median_ae;
@@ -62,9 +65,12 @@ typedef struct SlSummary
 
 extern const char *sl_predictor_name(int which);
 
+/* Of all rows, or of those of one cluster. */
+#define SL_ALL_CLUSTERS INT_MIN
+
 /* Errors of one predictor; scratch[rows] is overwritten. */
-extern void sl_score_rows(const SlOutcome *row, size_t rows, int which, double *scratch,
-						  SlScore *score);
+extern void sl_score_rows(const SlOutcome *row, size_t rows, int cluster, int which,
+						  double *scratch, SlScore *score);
 
 /* rows > 0; scratch[rows] is overwritten */
 extern void sl_summarize(const SlOutcome *row, size_t rows, SlUnit unit, double *scratch,

@@ -116,6 +116,39 @@ SELECT cell[1] AS band, cell[2]::bigint = e.rows AS rows, abs(cell[6]::float8 - 
   FROM expected e FULL JOIN (SELECT *, row_number() OVER () AS n FROM shown) s ON s.n = e.band + 1
  ORDER BY e.band;
 
+-- Several models: sorted by error, equal baselines once, references beside.
+SELECT version FROM sessionlen.train('report_other', 'report_sessions', 'session_length', 'user_id', 'session_start',
+	known => '{session_number}', options => '{"epochs": 2, "hidden_dim": 4, "verbose": false, "target_transform": "log1p", "seed": 5}');
+SELECT sessionlen.report(ARRAY['report', 'report_other'], reference => '{"report": 0.87, "user mean": 1, "none": 2}') AS page \gset
+SELECT report_text(:'page', '//h:h1/text() | //h:h2/text()') AS headings, report_count(:'page', '//s:svg') AS drawings,
+	   report_text(:'page', '//s:title/text()') AS title;
+WITH shown AS (
+	SELECT ordinality, (xpath('/h:tr/*/text()', r, '{{h, http://www.w3.org/1999/xhtml}}'))::text[] AS cell
+	  FROM unnest(xpath('//h:section[@id = "errors"]//h:tbody/h:tr', xmlparse(DOCUMENT :'page'),
+						'{{h, http://www.w3.org/1999/xhtml}}')) WITH ORDINALITY u(r, ordinality)),
+expected AS (
+	SELECT DISTINCT ON (name) name, row_count, mae, normalized_mae
+	  FROM unnest('{report,report_other}'::text[]) m, sessionlen.evaluate(m),
+		   LATERAL (SELECT CASE predictor WHEN 'model' THEN m ELSE predictor END) n(name) ORDER BY name)
+SELECT count(*), bool_and(abs(replace(cell[3], ',', '')::float8 - mae) <= 0.51) AS mae,
+	   bool_and(abs(cell[6]::float8 - normalized_mae) <= 0.00051) AS normalized,
+	   bool_and(replace(cell[2], ',', '')::bigint = row_count) AS rows,
+	   string_agg(name || ' ' || cell[7], ', ' ORDER BY name) AS reference
+  FROM expected FULL JOIN shown ON name = cell[1];
+SELECT array_agg(m ORDER BY n) = array_agg(m ORDER BY m) AS smallest_first
+  FROM unnest(report_text(:'page', '//h:section[@id = "errors"]//h:tbody/h:tr/h:td[2]/text()')) WITH ORDINALITY u(t, n),
+	   LATERAL (SELECT replace(t, ',', '')::float8) x(m);
+-- not comparable row by row: said so, with the baselines of each
+SELECT report_text(page, '//h:section[@id = "errors"]/h:p[not(@class)]/text()') AS says,
+	   report_count(page, '//h:section[@id = "errors"]//h:tbody/h:tr') AS rows, report_count(page, '//s:svg') AS drawings
+  FROM sessionlen.report('{report,report_plain}'::text[]) page;
+SELECT sessionlen.report('{}'::text[]);
+SELECT sessionlen.report('{report,NULL}'::text[]);
+SELECT sessionlen.report(NULL::text[]);
+SELECT sessionlen.report('{report,report_none}'::text[]);
+SELECT sessionlen.report('{report}'::text[], reference => '[1]');
+SELECT sessionlen.report('{report}'::text[], reference => '{"report": "good"}');
+
 -- Nothing a user names becomes markup, whatever it is.
 CREATE TABLE "report <b onclick='x'>&t" AS
 SELECT '</td><img src=x onerror=alert(1)>' || user_id AS "user<i>", session_start AS "at""&'", session_number AS "</script>",
