@@ -96,7 +96,7 @@ sl_apt_update()
 {
 	[ -z "${sl_apt_updated:-}" ] || return 0
 	command -v apt-get >/dev/null ||
-		sl_die "packages are missing and this machine has no apt-get: see README.md, \"Installation\""
+		sl_die "packages are missing and this machine has no apt-get: see README.md, \"Install\""
 	sl_say "apt-get update"
 	sl_root apt-get -q update </dev/null || sl_die "apt-get update failed"
 	sl_apt_updated=1

@@ -366,10 +366,10 @@ main(int argc, char **argv)
 	close_output(run.plays);
 	close_output(run.profiles);
 	close_output(run.truth);
-	fprintf(stderr,
-			"listening: %" PRId64 " users, %" PRId64
-			" sessions of %.0f s on average, %" PRId64 " plays; ideal MAE %.1f s\n",
-			run.users, run.session_count, run.length_sum / (double) run.session_count,
-			run.play_count, run.error_sum / (double) run.session_count);
+	fprintf(stderr, "listening: %" PRId64 " users, %" PRId64 " sessions of %.0f s on average",
+			run.users, run.session_count, run.length_sum / (double) run.session_count);
+	if (run.plays != NULL) /* only counted when written */
+		fprintf(stderr, ", %" PRId64 " plays", run.play_count);
+	fprintf(stderr, "; ideal MAE %.1f s\n", run.error_sum / (double) run.session_count);
 	return 0;
 }
