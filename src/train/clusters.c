@@ -19,6 +19,8 @@
 #include "store/query.h"
 #include "train/run.h"
 
+#define MAX_CLUSTERS 65536 /* labels are rows that their owner may change */
+
 int
 sl_training_users(const SlRows *rows, const bool *keep)
 {
@@ -53,6 +55,8 @@ read_labels(const char *name, const SlRows *rows, SlClusters *clusters)
 		Datum label = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
 		int code = sl_vocabulary_code(rows->keys, key);
 
+		if (!isnull && DatumGetInt32(label) >= MAX_CLUSTERS)
+			sl_damaged(psprintf("clustering \"%s\" has a cluster %d", name, DatumGetInt32(label)));
 		if (code > 0 && !isnull && DatumGetInt32(label) >= 0)
 		{
 			clusters->cluster[code - 1] = DatumGetInt32(label);
