@@ -25,6 +25,7 @@ static const char style[] =
 	".sl-svg text{fill:currentColor;unicode-bidi:isolate}"
 	".sl-svg .sl-h{font-size:14px;font-weight:600}"
 	".sl-svg .sl-q{fill:#59636e}"
+	".sl-svg .sl-k{font-weight:700;paint-order:stroke;stroke:#fff;stroke-width:3px}"
 	".sl-g{stroke:#d9dee3;stroke-width:1;fill:none}"
 	".sl-a{stroke:#8b949e;stroke-width:1;fill:none}"
 	".sl-d{stroke:#59636e;stroke-width:1.2;stroke-dasharray:5 4;fill:none}"
@@ -36,7 +37,7 @@ static const char style[] =
 	".sl-4{color:#866a00}.sl-5{color:#0b7f94}.sl-6{color:#b3243f}.sl-7{color:#59636e}"
 	"@media screen and (prefers-color-scheme:dark){"
 	".sl-svg{color:#e6e9ed;background:#14171b}.sl-svg .sl-q{fill:#a3adb8}"
-	".sl-g{stroke:#2c323a}.sl-a{stroke:#6b7480}.sl-d{stroke:#a3adb8}.sl-m{stroke:#14171b}"
+	".sl-g{stroke:#2c323a}.sl-a{stroke:#6b7480}.sl-d{stroke:#a3adb8}.sl-m,.sl-svg .sl-k{stroke:#14171b}"
 	".sl-0{color:#64b1f5}.sl-1{color:#f79a57}.sl-2{color:#4fc79a}.sl-3{color:#dd93d3}"
 	".sl-4{color:#dcbb4a}.sl-5{color:#56c8dc}.sl-6{color:#f58397}.sl-7{color:#a3adb8}}"
 	"@media print{.sl-svg{background:none}}";
@@ -235,6 +236,12 @@ void
 sl_chart_point(const SlChart *chart, int series, double x, double y)
 {
 	marker(chart->out, series, sl_chart_x(chart, x), sl_chart_y(chart, y), 3.5);
+}
+
+void
+sl_chart_mean(const SlChart *chart, int series, double x, double y)
+{
+	marker(chart->out, series, sl_chart_x(chart, x), sl_chart_y(chart, y), 6.5);
 }
 
 void

@@ -53,6 +53,8 @@ extern void sl_chart_line(const SlChart *chart, int series, int n, const double 
 						  const double *y);
 /* A marker of the colour and shape of a series. */
 extern void sl_chart_point(const SlChart *chart, int series, double x, double y);
+/* A large one, for the middle of many. */
+extern void sl_chart_mean(const SlChart *chart, int series, double x, double y);
 /* A small dot, for clouds of many. */
 extern void sl_chart_dot(const SlChart *chart, int series, double x, double y);
 /* A dashed straight line between two points of the plot. */

@@ -158,6 +158,14 @@ sl_scale_fit(SlScale *scale, SlTicks *ticks, SlUnit unit, bool logarithmic, doub
 			low /= 2;
 			high = low * 4;
 		}
+		else
+		{
+			/* room for marks at the ends */
+			double room = pow(fmin(high / low, LARGEST), 0.02);
+
+			low /= room;
+			high *= room;
+		}
 	}
 	else if (high - low <= 1e-9 * fmax(fabs(low), fabs(high)) || !(high > low))
 	{

@@ -53,6 +53,14 @@ sl_quantile(const double *values, size_t n, double level)
 	return values[below] * (1 - part) + values[below + 1] * part;
 }
 
+bool
+sl_is_heavy_tailed(const double *values, size_t n)
+{
+	double median = sl_quantile(values, n, 0.5);
+
+	return values[0] >= 0 && median > 0 && sl_quantile(values, n, 0.99) > HEAVY * median;
+}
+
 void
 sl_score_rows(const SlOutcome *row, size_t rows, int cluster, int which, double *scratch,
 			  SlScore *score)

@@ -85,6 +85,8 @@ extern size_t sl_sample_rows(size_t rows, size_t limit, size_t *index);
 
 /* values[n] sorted, n > 0; linear between neighbours */
 extern double sl_quantile(const double *values, size_t n, double level);
+/* Whether values that are nowhere negative reach far beyond their median. */
+extern bool sl_is_heavy_tailed(const double *values, size_t n);
 extern void sl_sort_values(double *values, size_t n);
 
 #endif

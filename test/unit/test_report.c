@@ -161,7 +161,7 @@ test_scales(void)
 	check_labels(SL_SECONDS, false, 2070, 2220, 5,
 				 "2,050 s|2,100 s|2,150 s|2,200 s|2,250 s");
 	check_labels(SL_SECONDS, true, 60, 90000, 6, "1 min|10 min|1 h|10 h");
-	check_labels(SL_PLAIN, true, 0.2, 30, 6, "0.2|0.5|1|2|5|10|20");
+	check_labels(SL_PLAIN, true, 0.21, 30, 6, "0.2|0.5|1|2|5|10|20");
 	check_scale(SL_PLAIN, false, 0, 0, "one value, 0");
 	check_scale(SL_PLAIN, false, 5, 5, "one value");
 	check_scale(SL_PLAIN, false, -7e-320, 3e-320, "denormal");
@@ -256,7 +256,7 @@ test_drawings(void)
 							  {-1, 5e-324, {NAN, 0, 0, 0, 0}},
 							  {-1, 3, {3, 0, 0, 0, 0}}};
 	double epoch[] = {1, 2, 3};
-	double training[] = {INFINITY, 1e300, 1e-300};
+	double training[] = {1e308, 1e300, 1e-300};
 	double none[] = {NAN, NAN, NAN};
 	double scratch[4];
 	size_t drawn[] = {0, 1, 2, 3};
