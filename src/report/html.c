@@ -8,6 +8,7 @@
 #include "report/html.h"
 
 #include <math.h>
+#include <string.h>
 
 static const char style[] =
 	":root{color-scheme:light dark;--ink:#1f2328;--quiet:#59636e;--paper:#fff;--line:#d9dee3;"
@@ -43,6 +44,7 @@ static const char style[] =
 	"th,td{text-align:left;padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line);"
 	"vertical-align:top;overflow-wrap:break-word;max-width:28rem}"
 	"thead th{border-bottom:2px solid var(--other);font-weight:600}"
+	"td.t{min-width:11rem}"
 	"tbody th{font-weight:500;min-width:5.5rem}.n{text-align:right;white-space:nowrap}"
 	"tr.own th,tr.own td{font-weight:700}"
 	".bar{display:inline-block;width:6rem;height:.6rem;margin-left:.6rem;background:var(--tint)}"
@@ -169,7 +171,8 @@ sl_html_row_end(SlHtml *page)
 void
 sl_html_cell(SlHtml *page, const char *text)
 {
-	element(page, "<td>", text, "</td>");
+	/* long texts keep a width to be read in: the table scrolls */
+	element(page, strlen(text) > 24 ? "<td class=\"t\">" : "<td>", text, "</td>");
 }
 
 void

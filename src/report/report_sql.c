@@ -488,7 +488,8 @@ section_network(Report *r)
 
 /* An option is shown first if its value is not the default, or the default depends. */
 #define OPTIONS(is_default)                                                                \
-	"SELECT e.key AS option, e.value::text AS value, o.meaning"                            \
+	"SELECT e.key AS option, CASE WHEN e.value::text ~ '^-?[0-9]+[.]' THEN"                \
+	" e.value::text::float8::float4::text ELSE e.value::text END AS value, o.meaning"      \
 	" FROM sessionlen.model_versions v, pg_catalog.jsonb_each(v.options) e"                \
 	" LEFT JOIN sessionlen.options() o ON o.option = e.key"                                \
 	" WHERE v.model = $1 AND v.version = $2 AND " is_default                               \
