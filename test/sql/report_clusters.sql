@@ -58,6 +58,10 @@ SELECT rc_text(svg, '//s:text[@class = "sl-h"]/text()') AS title, rc_count(svg, 
   FROM sessionlen.plot_clusters('rc_many', 'x', 'y') svg;
 SELECT rc_count(sessionlen.plot_silhouette('rc_many'), '//s:path[contains(@class, "sl-b ")]') AS bands;
 
+SET sessionlen.memory_limit = '1MB';
+SELECT sessionlen.plot_clusters('rc_many', 'x', 'y', 'SELECT m.* FROM rc_many m, generate_series(1, 5)');
+RESET sessionlen.memory_limit;
+
 -- Names are not markup.
 SELECT k FROM sessionlen.cluster('rc <b>&"''', 'SELECT id AS "k<", sessions AS "<script>", average_session_length AS "y''" FROM rc_users',
 	'k<', ARRAY['<script>', 'y'''], 2);
