@@ -11,6 +11,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/acl.h"
+#include "utils/memutils.h"
 
 #include "nn/blas.h"
 #include "store/json.h"
@@ -18,6 +19,7 @@
 #include "store/query.h"
 
 #define CHUNK 1000000 /* elements of a weight in one row */
+#define KEYS 100000	  /* baselines stored by one statement */
 
 char *
 sl_store_blas(void)
@@ -347,9 +349,9 @@ sl_store_checkpoint(const char *model, int version, const SlTrainState *state, i
 		}
 }
 
-void
-sl_store_baselines(const char *model, int version, int count, char **keys, const int64 *rows,
-				   const double *mean, const double *median)
+static void
+store_baselines(const char *model, int version, int count, char **keys, const int64 *rows,
+				const double *mean, const double *median)
 {
 	Oid types[] = {TEXTOID, INT4OID, TEXTARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID};
 	Datum *element[4];
@@ -380,6 +382,25 @@ sl_store_baselines(const char *model, int version, int count, char **keys, const
 			 "SELECT $1, $2, u.* FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
 			 "pg_catalog.unnest($5), pg_catalog.unnest($6)) AS u",
 			 6, types, args, NULL);
+}
+
+void
+sl_store_baselines(const char *model, int version, int count, char **keys, const int64 *rows,
+				   const double *mean, const double *median)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "sessionlen baselines",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(scratch);
+
+	for (int from = 0; from < count; from += KEYS)
+	{
+		CHECK_FOR_INTERRUPTS();
+		store_baselines(model, version, Min(count - from, KEYS), keys ? keys + from : NULL,
+						rows + from, mean + from, median + from);
+		MemoryContextReset(scratch);
+	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
 }
 
 void

@@ -265,6 +265,7 @@ sl_input_fit_text(SlInput *input, int32 *code, const bool *use, int64 rows, int 
 			n++;
 		}
 	}
+	sl_vocabulary_free(input->vocabulary);
 	input->vocabulary = kept;
 	if (input->prep == SL_PREP_CODE && n > 0)
 		set_scale(input, sum / n, sqrt(fmax(0, squares / n - sum / n * (sum / n))));

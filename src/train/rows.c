@@ -246,6 +246,23 @@ grow(void *array, Size width, int room)
 						 : repalloc_huge(array, bytes);
 }
 
+/* Refuses keys and texts that leave no room for the columns. */
+static void
+check_texts(const Filling *f)
+{
+	Size bytes = sl_vocabulary_size(f->rows->keys);
+
+	for (int i = 0; i < f->inputs->count; i++)
+		if (f->inputs->input[i].vocabulary != NULL)
+			bytes += sl_vocabulary_size(f->inputs->input[i].vocabulary);
+	if (bytes + (Size) f->room * f->row_bytes > f->limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("the source has more different texts than sessionlen.memory_limit can hold"),
+				 errdetail("After %d rows keys and texts take %zu MB.", f->rows->rows, bytes >> 20),
+				 errhint("Raise sessionlen.memory_limit, or leave out columns with many values.")));
+}
+
 /* Makes room for more rows, or refuses. */
 static void
 make_room(Filling *f)
@@ -331,6 +348,8 @@ store_row(Filling *f, SlCursor *cursor, bool new_vocabularies)
 
 	if (i == f->room)
 		make_room(f);
+	if (i % 4096 == 4095)
+		check_texts(f);
 	old = MemoryContextSwitchTo(cursor->batch); /* detoasted values go with it */
 	f->sequence[i] = sl_vocabulary_add(rows->keys, sl_cursor_key(cursor)) - 1;
 	if (cursor->isnull[SL_COLUMN_ORDER])

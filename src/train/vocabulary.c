@@ -38,13 +38,27 @@ struct SlVocabulary
 SlVocabulary *
 sl_vocabulary_create(void)
 {
-	SlVocabulary *vocabulary = palloc0(sizeof(SlVocabulary));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen vocabulary",
+												  ALLOCSET_START_SMALL_SIZES);
+	SlVocabulary *vocabulary = MemoryContextAllocZero(context, sizeof(SlVocabulary));
 
-	vocabulary->context = CurrentMemoryContext;
-	vocabulary->table = entries_create(CurrentMemoryContext, 64, NULL);
+	vocabulary->context = context;
+	vocabulary->table = entries_create(context, 64, NULL);
 	vocabulary->room = 64;
-	vocabulary->text = palloc(sizeof(char *) * (vocabulary->room + 1));
+	vocabulary->text = MemoryContextAlloc(context, sizeof(char *) * (vocabulary->room + 1));
 	return vocabulary;
+}
+
+void
+sl_vocabulary_free(SlVocabulary *vocabulary)
+{
+	MemoryContextDelete(vocabulary->context);
+}
+
+Size
+sl_vocabulary_size(const SlVocabulary *vocabulary)
+{
+	return MemoryContextMemAllocated(vocabulary->context, false);
 }
 
 int

@@ -6,8 +6,11 @@
 
 typedef struct SlVocabulary SlVocabulary;
 
-/* In the current memory context; everything it holds lives there. */
+/* In a memory context of its own, a child of the current one. */
 extern SlVocabulary *sl_vocabulary_create(void);
+extern void sl_vocabulary_free(SlVocabulary *vocabulary);
+/* Bytes it takes. */
+extern Size sl_vocabulary_size(const SlVocabulary *vocabulary);
 
 /* The code of text, 0 if it has none. */
 extern int sl_vocabulary_code(const SlVocabulary *vocabulary, const char *text);

@@ -37,7 +37,8 @@ FROM unnest('{mae,mse,huber,log_cosh,mape,weibull,quantile}'::text[]) l;
 SELECT l AS loss, last.training_loss < first.training_loss AS learns, last.validation_loss < first.validation_loss AS generalises
 FROM unnest('{mae,mse,huber,log_cosh,mape,weibull,quantile}'::text[]) l
 JOIN sessionlen.training_log first ON first.model = 'tr_loss_' || l AND first.epoch = 1
-JOIN sessionlen.training_log last ON last.model = 'tr_loss_' || l AND last.epoch = 12;
+JOIN sessionlen.training_log last ON last.model = 'tr_loss_' || l AND last.epoch = 12
+ORDER BY l COLLATE "C";
 CREATE VIEW tr_validation AS
 	SELECT replace(model, 'tr_loss_', '') AS loss, v.validation_loss, v.validation_mae, p.quantiles, open,
 		   p.actual, p.prediction, (p.actual - m) / s AS y, (p.prediction - m) / s AS o, m, s
