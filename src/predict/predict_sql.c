@@ -174,7 +174,7 @@ choose_network(Site *site, HeapTupleHeader row)
 	key = heap_getattr(&tuple, site->key_attribute, site->desc, &isnull);
 	if (!isnull)
 	{
-		char *text = sl_value_text(&site->key_reader, key, false);
+		char *text = sl_value_label(&site->key_reader, key, false);
 
 		chosen = sl_model_for_key(site->model, text);
 		pfree(text);

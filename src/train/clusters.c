@@ -160,6 +160,8 @@ train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep, const S
 
 	sl_options_read(&options, given, own);
 	sl_options_for_size(&options, given, own, sl_training_users(rows, NULL));
+	if (options.time_limit > 0) /* one limit for all networks: an epoch's first step at least */
+		options.time_limit = Max(options.time_limit - whole->result.seconds, 1e-6);
 	if (options.verbose)
 		ereport(NOTICE, (errmsg("cluster %d: %d users", cluster, rows->sequences)));
 	run.prepared = sl_prepare(call, whole->source, rows, &options, base, limit);

@@ -146,9 +146,11 @@ sl_cursor_next(SlCursor *cursor)
 	return true;
 }
 
+/* label: as it is stored, so that equal keys are the same text in every session. */
 static char *
-key_text(SlCursor *cursor, int column, const char *what)
+key_text(SlCursor *cursor, int column, bool label, const char *what)
 {
+	SlValueReader *reader = &cursor->reader[column];
 	MemoryContext old;
 	char *text;
 
@@ -157,7 +159,8 @@ key_text(SlCursor *cursor, int column, const char *what)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s holds NULL", what),
 				 errhint("Filter such rows out in the source.")));
 	old = MemoryContextSwitchTo(cursor->batch);
-	text = sl_value_text(&cursor->reader[column], cursor->value[column], false);
+	text = label ? sl_value_label(reader, cursor->value[column], false)
+				 : sl_value_text(reader, cursor->value[column], false);
 	MemoryContextSwitchTo(old);
 	return text;
 }
@@ -165,19 +168,19 @@ key_text(SlCursor *cursor, int column, const char *what)
 char *
 sl_cursor_key(SlCursor *cursor)
 {
-	return key_text(cursor, SL_COLUMN_KEY, "the partition_by column");
+	return key_text(cursor, SL_COLUMN_KEY, true, "the partition_by column");
 }
 
 char *
 sl_cursor_order(SlCursor *cursor)
 {
-	return key_text(cursor, SL_COLUMN_ORDER, "the order_by column");
+	return key_text(cursor, SL_COLUMN_ORDER, false, "the order_by column");
 }
 
 SlPart
 sl_cursor_part(SlCursor *cursor)
 {
-	char *name = key_text(cursor, SL_COLUMN_PART, "the split column");
+	char *name = key_text(cursor, SL_COLUMN_PART, false, "the split column");
 
 	for (int p = SL_TRAIN; p <= SL_TEST; p++)
 		if (strcmp(name, sl_part_name((SlPart) p)) == 0)
