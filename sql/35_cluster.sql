@@ -154,3 +154,66 @@ LANGUAGE c STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'sl_silhouette_sweep';
 COMMENT ON FUNCTION sessionlen.silhouette_sweep(text, text[], int, int, text, jsonb)
 	IS 'mean silhouette for each number of clusters, clustered anew for each';
+
+-- One step of Lloyd's algorithm, for data that lies in parts.
+
+CREATE TYPE sessionlen.kmeans_sums AS (
+	counts bigint[],
+	sums float8[],
+	inertia float8
+);
+COMMENT ON TYPE sessionlen.kmeans_sums IS 'what one step of k-means finds out about some points';
+COMMENT ON COLUMN sessionlen.kmeans_sums.counts IS 'points nearest to each centroid';
+COMMENT ON COLUMN sessionlen.kmeans_sums.sums IS 'their sums, a row for each centroid';
+COMMENT ON COLUMN sessionlen.kmeans_sums.inertia IS 'sum of squared distances of the points to the nearest centroid';
+
+CREATE FUNCTION sessionlen.kmeans_step_add(state internal, point float8[], centroids float8[])
+RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'sl_kmeans_step_add';
+COMMENT ON FUNCTION sessionlen.kmeans_step_add(internal, float8[], float8[]) IS 'transition function of the aggregate kmeans_step';
+
+CREATE FUNCTION sessionlen.kmeans_step_combine(state internal, other internal)
+RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'sl_kmeans_step_combine';
+COMMENT ON FUNCTION sessionlen.kmeans_step_combine(internal, internal) IS 'combine function of the aggregate kmeans_step';
+
+CREATE FUNCTION sessionlen.kmeans_step_serial(state internal)
+RETURNS bytea LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'sl_kmeans_step_serial';
+COMMENT ON FUNCTION sessionlen.kmeans_step_serial(internal) IS 'serialization function of the aggregate kmeans_step';
+
+CREATE FUNCTION sessionlen.kmeans_step_deserial(bytes bytea, state internal)
+RETURNS internal LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'sl_kmeans_step_deserial';
+COMMENT ON FUNCTION sessionlen.kmeans_step_deserial(bytea, internal) IS 'deserialization function of the aggregate kmeans_step';
+
+CREATE FUNCTION sessionlen.kmeans_step_final(state internal)
+RETURNS sessionlen.kmeans_sums LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'sl_kmeans_step_final';
+COMMENT ON FUNCTION sessionlen.kmeans_step_final(internal) IS 'final function of the aggregate kmeans_step';
+
+CREATE AGGREGATE sessionlen.kmeans_step(point float8[], centroids float8[]) (
+	SFUNC = sessionlen.kmeans_step_add,
+	STYPE = internal,
+	FINALFUNC = sessionlen.kmeans_step_final,
+	FINALFUNC_MODIFY = READ_ONLY,
+	COMBINEFUNC = sessionlen.kmeans_step_combine,
+	SERIALFUNC = sessionlen.kmeans_step_serial,
+	DESERIALFUNC = sessionlen.kmeans_step_deserial,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE sessionlen.kmeans_step(float8[], float8[])
+	IS 'one step of k-means: sums and counts of the points nearest to each centroid';
+
+CREATE FUNCTION sessionlen.kmeans_centroids(step sessionlen.kmeans_sums, previous float8[])
+RETURNS float8[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT array_agg(centroid ORDER BY c)
+	  FROM (SELECT c, array_agg(CASE WHEN step.counts[c] > 0 THEN step.sums[c][j] / step.counts[c]
+	                                 ELSE previous[c][j] END ORDER BY j) AS centroid
+	          FROM generate_subscripts(previous, 1) c, generate_subscripts(previous, 2) j
+	         GROUP BY c) s
+$$;
+COMMENT ON FUNCTION sessionlen.kmeans_centroids(sessionlen.kmeans_sums, float8[])
+	IS 'the centroids after a step: means of the points nearest to each; one without points stays';

@@ -13,10 +13,14 @@
 #include "utils/typcache.h"
 
 #include "cluster/cluster_sql.h"
+#include "cluster/neighbours.h"
 #include "store/query.h"
 #include "train/value.h"
 
 PG_FUNCTION_INFO_V1(sl_assign_cluster);
+
+/* Fitted points that decide where a new one belongs. */
+#define VOTERS 10
 
 /* All but the struct itself is in context, which is reset for another clustering. */
 typedef struct Site
@@ -25,8 +29,10 @@ typedef struct Site
 	uint64 moment;
 	char *name;
 	SlClustering *clustering;
-	double *centroid; /* [k x columns] */
-	double *point;	  /* [columns] the row's */
+	double *centroid; /* k-means: [k x columns] */
+	SlTree tree;	  /* spectral: the fitted points */
+	int32 *label;
+	double *point; /* [columns] the row's */
 	/* how the rows given map to columns */
 	Oid row_type;
 	int32 row_typmod;
@@ -34,6 +40,25 @@ typedef struct Site
 	int *attribute; /* from 1 */
 	SlValueReader *reader;
 } Site;
+
+/* The fitted points in a tree. */
+static void
+load_tree(Site *site)
+{
+	SlPoints points = {.columns = site->clustering->columns};
+	SlArena arena = {NULL, SIZE_MAX, 0};
+	double *x;
+
+	points.count = sl_clustering_points(site->clustering, &x, &site->label);
+	points.x = x;
+	(void) sl_tree_build(&points, NULL, &arena, &site->tree);
+	(void) sl_cluster_arena(&arena, arena.used,
+							sizeof(double) * (Size) points.count * points.columns,
+							"assign_cluster()");
+	sl_cluster_check_status(
+		sl_tree_build(&points, &sl_cluster_stop, &arena, &site->tree));
+	pfree(x);
+}
 
 static void
 open_site(Site *site, text *arg)
@@ -54,7 +79,10 @@ open_site(Site *site, text *arg)
 	SPI_connect();
 	old = MemoryContextSwitchTo(site->context);
 	site->clustering = sl_clustering_load(name);
-	site->centroid = sl_clustering_centroids(site->clustering);
+	if (site->clustering->method == SL_METHOD_KMEANS)
+		site->centroid = sl_clustering_centroids(site->clustering);
+	else
+		load_tree(site);
 	site->point = palloc(sizeof(double) * site->clustering->columns);
 	site->attribute = palloc0(sizeof(int) * site->clustering->columns);
 	site->reader = palloc0(sizeof(SlValueReader) * site->clustering->columns);
@@ -153,9 +181,14 @@ Datum
 sl_assign_cluster(PG_FUNCTION_ARGS)
 {
 	Site *site = get_site(fcinfo, PG_GETARG_TEXT_PP(0));
+	SlNeighbour near[VOTERS];
+	int n;
 
 	if (!read_row(site, PG_GETARG_HEAPTUPLEHEADER(1)))
 		PG_RETURN_NULL();
-	PG_RETURN_INT32(sl_nearest_centroid(site->point, site->clustering->columns,
-										site->centroid, site->clustering->k));
+	if (site->clustering->method == SL_METHOD_KMEANS)
+		PG_RETURN_INT32(sl_nearest_centroid(site->point, site->clustering->columns,
+											site->centroid, site->clustering->k));
+	n = sl_tree_nearest(&site->tree, site->point, -1, VOTERS, near);
+	PG_RETURN_INT32(sl_vote(near, n, site->label));
 }

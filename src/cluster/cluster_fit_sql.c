@@ -11,6 +11,7 @@
 
 #include "cluster/cluster_sql.h"
 #include "cluster/silhouette.h"
+#include "cluster/spectral.h"
 #include "cluster/tiles.h"
 #include "sessionlen.h"
 
@@ -72,6 +73,12 @@ sl_cluster_arena(SlArena *arena, Size bytes, Size taken, const char *what)
 	return context;
 }
 
+static void *
+huge(Size count, Size width)
+{
+	return MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * width);
+}
+
 /* Puts the points into an order of their own. */
 static void
 order_points(SlClusterInput *input, const double *x)
@@ -120,8 +127,8 @@ sl_cluster_prepare(SlClusterData *data, const SlClusterOptions *options,
 				   SlClusterMethod method)
 {
 	SlClusterInput *input = palloc0(sizeof(SlClusterInput));
-	SlArena tiles = {NULL, SIZE_MAX, 0};
 
+	input->context = CurrentMemoryContext;
 	input->options = options;
 	input->method = method;
 	input->points = (SlPoints){data->count, data->columns, data->x};
@@ -132,11 +139,6 @@ sl_cluster_prepare(SlClusterData *data, const SlClusterOptions *options,
 	input->bytes -= sizeof(double) * (Size) data->count * data->columns;
 	if (options->standardize)
 		standardize(input);
-	(void) sl_alloc(&tiles, (Size) sl_tile_count(data->count) * SL_LANES,
-					sizeof(double) * data->columns);
-	(void) sl_cluster_arena(&tiles, tiles.used, input->bytes, "clustering");
-	input->bytes += tiles.size;
-	input->tiles = sl_points_tiles(&input->points, NULL, &tiles);
 	return input;
 }
 
@@ -158,10 +160,124 @@ sl_cluster_check_k(const SlClusterInput *input, int k)
 			 errdetail("Rows that are equal in all columns can't be told apart.")));
 }
 
-static void *
-huge(Size count, Size width)
+/* ---- spectral ---- */
+
+/* The graph, in an arena of its own. */
+static MemoryContext
+build_graph(const SlClusterInput *input, SlArena *arena, SlGraph *graph)
 {
-	return MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * width);
+	const SlClusterOptions *options = input->options;
+	SlArena count = {NULL, SIZE_MAX, 0};
+	int n = input->points.count;
+	MemoryContext context;
+
+	if (options->affinity == SL_AFFINITY_RBF)
+		(void) sl_graph_rbf(&input->points, 0, NULL, &count, graph);
+	else
+	{
+		(void) sl_graph_neighbours(&input->points, options->neighbors, NULL, &count,
+								   graph);
+		/* and its plan */
+		(void) sl_alloc(&count, n, 2 * sizeof(double *) + 4 * sizeof(int) + 8);
+		count.used += 16 * SL_ALIGN;
+	}
+	context = sl_cluster_arena(arena, count.used, input->bytes, "spectral clustering");
+	sl_cluster_check_status(
+		options->affinity == SL_AFFINITY_RBF
+			? sl_graph_rbf(&input->points, options->gamma, &sl_cluster_stop, arena, graph)
+			: sl_graph_neighbours(&input->points, options->neighbors, &sl_cluster_stop,
+								  arena, graph));
+	return context;
+}
+
+/* The embedding that clusterings into at most k_max share. */
+static void
+embed(SlClusterInput *input, int k_max)
+{
+	Size limit = (Size) sl_memory_limit * 1024;
+	Size taken = input->bytes + sizeof(double) * (Size) input->points.count * k_max;
+	SlArena arena, work;
+	SlGraph graph;
+	SlSpectralPlan plan;
+	MemoryContext context = build_graph(input, &arena, &graph);
+	MemoryContext work_context;
+
+	taken += arena.size;
+	sl_cluster_check_status(sl_spectral_plan(
+		&graph, k_max, limit > taken ? limit - taken : 0, &arena, &plan));
+	work_context = sl_cluster_arena(&work, plan.memory, taken, "spectral clustering");
+	input->embedding = MemoryContextAllocHuge(input->context, (Size) input->points.count *
+																  k_max * sizeof(double));
+	input->vectors = k_max;
+	input->bytes += sizeof(double) * (Size) input->points.count * k_max;
+	sl_cluster_check_status(sl_spectral_embed(&graph, &plan, input->options->kmeans.seed,
+											  &sl_cluster_stop, &work, input->embedding));
+	MemoryContextDelete(work_context);
+	MemoryContextDelete(context);
+}
+
+/* ---- fitting ---- */
+
+static void
+make_tiles(SlClusterInput *input, const SlPoints *points)
+{
+	SlArena arena = {NULL, SIZE_MAX, 0};
+
+	(void) sl_alloc(&arena, (Size) sl_tile_count(points->count) * SL_LANES,
+					sizeof(double) * points->columns);
+	(void) sl_cluster_arena(&arena, arena.used, input->bytes, "clustering");
+	input->bytes += arena.size;
+	input->tiles = sl_points_tiles(points, NULL, &arena);
+	input->tile_columns = points->columns;
+}
+
+/* The points k-means is to run on; those of an embedding go with the fit. */
+static void
+prepare_tiles(SlClusterInput *input, int k)
+{
+	int n = input->points.count;
+	SlPoints embedded = {n, k, NULL};
+	double *x;
+
+	if (input->method == SL_METHOD_KMEANS)
+	{
+		MemoryContext old = MemoryContextSwitchTo(input->context);
+
+		make_tiles(input, &input->points);
+		MemoryContextSwitchTo(old);
+		return;
+	}
+	x = huge((Size) n * k, sizeof(double));
+	for (int i = 0; i < n; i++)
+		memcpy(x + (Size) i * k, input->embedding + (Size) i * input->vectors,
+			   sizeof(double) * k);
+	embedded.x = x;
+	make_tiles(input, &embedded);
+	pfree(x);
+}
+
+/*
+ * Sizes and the order of labels.  k-means comes with its centroids, to which its labels
+ * are the nearest; others get means.
+ */
+static void
+finish_fit(const SlClusterInput *input, SlClusterFit *fit, SlArena *work)
+{
+	int n = input->points.count;
+	int d = input->points.columns;
+
+	if (input->method == SL_METHOD_KMEANS)
+	{
+		memset(fit->size, 0, sizeof(int64_t) * fit->k);
+		for (int i = 0; i < n; i++)
+			fit->size[fit->label[i]]++;
+	}
+	else
+		sl_labels_centroids(&input->points, fit->label, fit->k, fit->centroid, fit->size);
+	work->used = 0;
+	sl_cluster_check_status(
+		sl_labels_sort(n, fit->label, fit->k, d, fit->centroid, fit->size, work));
+	fit->inertia = sl_labels_inertia(&input->points, fit->label, fit->centroid);
 }
 
 void
@@ -170,31 +286,45 @@ sl_cluster_fit(SlClusterInput *input, int k, int k_max, SlClusterFit *fit)
 	int n = input->points.count;
 	int d = input->points.columns;
 	Size padded = (Size) sl_tile_count(n) * SL_LANES;
+	Size bytes = input->bytes;
 	SlKmeansResult result;
 	SlArena count = {NULL, SIZE_MAX, 0};
 	SlArena work;
 	MemoryContext context;
+	double *centroid;
 
-	(void) sl_kmeans(NULL, n, d, k, &input->options->kmeans, NULL, &count, NULL, NULL,
-					 NULL);
+	if (input->method == SL_METHOD_SPECTRAL && input->embedding == NULL)
+	{
+		embed(input, k_max);
+		bytes = input->bytes;
+	}
+	if (input->tiles == NULL)
+		prepare_tiles(input, k);
+	(void) sl_kmeans(NULL, n, input->tile_columns, k, &input->options->kmeans, NULL,
+					 &count, NULL, NULL, NULL);
+	(void) sl_labels_sort(0, NULL, k, d, NULL, NULL, &count);
 	fit->k = k;
 	fit->label = huge(padded, sizeof(int32_t));
 	fit->centroid = huge((Size) k * d, sizeof(double));
 	fit->size = huge(k, sizeof(int64_t));
-	context = sl_cluster_arena(&work, count.used + k * (Size) 64,
-							   input->bytes + padded * sizeof(int32_t), "clustering");
-	sl_cluster_check_status(sl_kmeans(input->tiles, n, d, k, &input->options->kmeans,
-									  &sl_cluster_stop, &work, fit->centroid, fit->label,
-									  &result));
-	fit->inertia = result.inertia;
+	centroid = huge((Size) k * input->tile_columns, sizeof(double));
+	context = sl_cluster_arena(&work, count.used, input->bytes + padded * sizeof(int32_t),
+							   "clustering");
+	sl_cluster_check_status(sl_kmeans(input->tiles, n, input->tile_columns, k,
+									  &input->options->kmeans, &sl_cluster_stop, &work,
+									  centroid, fit->label, &result));
 	fit->iterations = result.iterations;
-	memset(fit->size, 0, sizeof(int64_t) * k);
-	for (int i = 0; i < n; i++)
-		fit->size[fit->label[i]]++;
-	work.used = 0;
-	sl_cluster_check_status(
-		sl_labels_sort(n, fit->label, k, d, fit->centroid, fit->size, &work));
+	if (input->method == SL_METHOD_KMEANS)
+		memcpy(fit->centroid, centroid, sizeof(double) * (Size) k * d);
+	finish_fit(input, fit, &work);
 	MemoryContextDelete(context);
+	pfree(centroid);
+	if (input->method == SL_METHOD_SPECTRAL)
+	{
+		/* the next k takes other columns of the embedding */
+		input->tiles = NULL;
+		input->bytes = bytes;
+	}
 }
 
 double

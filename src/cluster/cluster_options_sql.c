@@ -46,7 +46,7 @@ static const Option option_table[] = {
 };
 
 static const char *const affinity_names[] = {"nearest_neighbors", "rbf"};
-static const char *const method_names[] = {"kmeans"};
+static const char *const method_names[] = {"kmeans", "spectral"};
 
 #define FIELD(type, options, option) (*(type *) ((char *) (options) + (option)->offset))
 #define CONST_FIELD(type, options, option) \
@@ -69,7 +69,7 @@ sl_cluster_method_read(const char *name)
 	if (method < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("unrecognized method \"%s\"", name),
-						errhint("Valid methods are: kmeans.")));
+						errhint("Valid methods are: kmeans, spectral.")));
 	return (SlClusterMethod) method;
 }
 

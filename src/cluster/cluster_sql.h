@@ -77,10 +77,12 @@ typedef struct SlClusterInput
 	int distinct;
 	double *mean; /* NULL: not standardised */
 	double *deviation;
-	double *tiles;	/* of the points */
-	double *vector; /* of the spectral embedding, [vectors][points.count] */
+	double *tiles; /* what k-means runs on: the points or an embedding of them */
+	int tile_columns;
+	double *embedding; /* [points.count x vectors] of the spectral method */
 	int vectors;
 	Size bytes;
+	MemoryContext context; /* what is kept from one fit to the next is in */
 } SlClusterInput;
 
 typedef struct SlClusterFit
@@ -139,6 +141,9 @@ extern SlClustering *sl_clustering_load(const char *name);
 
 /* Its centroids [k x columns], standardised as its points. */
 extern double *sl_clustering_centroids(const SlClustering *c);
+
+/* Its fitted points and their labels; returns how many. */
+extern int sl_clustering_points(const SlClustering *c, double **x, int32 **label);
 
 /* A stored float8[] of this length. */
 extern double *sl_clustering_numbers(Datum value, int wanted, const char *what);

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"
@@ -33,7 +34,7 @@ sl_clustering_numbers(Datum value, int wanted, const char *what)
 
 	if (ARR_NDIM(array) != 1 || ARR_HASNULL(array) || ARR_DIMS(array)[0] != wanted)
 		sl_damaged(what);
-	copy = palloc(sizeof(double) * wanted);
+	copy = palloc_extended(sizeof(double) * (Size) wanted, MCXT_ALLOC_HUGE);
 	memcpy(copy, ARR_DATA_PTR(array), sizeof(double) * wanted);
 	for (int i = 0; i < wanted; i++)
 		if (!isfinite(copy[i]))
@@ -125,4 +126,52 @@ sl_clustering_centroids(const SlClustering *c)
 		pfree(one);
 	}
 	return centroid;
+}
+
+int
+sl_clustering_points(const SlClustering *c, double **x, int32 **label)
+{
+	Datum arg = CStringGetTextDatum(c->name);
+	int count = 0;
+
+	sl_query_read(
+		"SELECT clusters, points FROM sessionlen.cluster_label_chunks WHERE name = $1 "
+		"ORDER BY chunk",
+		1, (Oid[]){TEXTOID}, &arg);
+	*x = NULL;
+	*label = NULL;
+	for (uint64 r = 0; r < SPI_processed; r++)
+	{
+		HeapTuple row = SPI_tuptable->vals[r];
+		bool isnull;
+		ArrayType *clusters =
+			DatumGetArrayTypeP(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+		Datum points = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
+		Size d = c->columns;
+		double *chunk;
+		int n;
+
+		if (isnull || ARR_NDIM(clusters) != 1 || ARR_HASNULL(clusters) ||
+			ARR_DIMS(clusters)[0] > INT_MAX / 2 - count ||
+			(Size) ARR_DIMS(clusters)[0] * d > INT_MAX)
+			sl_damaged("labels");
+		n = ARR_DIMS(clusters)[0];
+		chunk = sl_clustering_numbers(points, (int) (n * d), "points");
+		*x = *x ? repalloc_huge(*x, sizeof(double) * d * (Size) (count + n))
+				: MemoryContextAllocHuge(CurrentMemoryContext,
+										 sizeof(double) * d * (Size) n);
+		*label = *label ? repalloc_huge(*label, sizeof(int32) * (Size) (count + n))
+						: MemoryContextAllocHuge(CurrentMemoryContext,
+												 sizeof(int32) * (Size) n);
+		memcpy(*x + d * (Size) count, chunk, sizeof(double) * d * (Size) n);
+		memcpy(*label + count, ARR_DATA_PTR(clusters), sizeof(int32) * (Size) n);
+		for (int i = count; i < count + n; i++)
+			if ((*label)[i] < 0 || (*label)[i] >= c->k)
+				sl_damaged("labels");
+		count += n;
+		pfree(chunk);
+	}
+	if (count == 0)
+		sl_damaged("labels");
+	return count;
 }

@@ -90,9 +90,10 @@ match_labels(const SlClustering *c, const SlClusterData *data, Labelled *out)
 		CurrentMemoryContext, "sessionlen labels", ALLOCSET_DEFAULT_SIZES);
 	int at = 0;
 
-	sl_query_read("SELECT keys, clusters FROM sessionlen.cluster_label_chunks WHERE name = $1 "
-				  "ORDER BY chunk",
-				  1, (Oid[]){TEXTOID}, &arg);
+	sl_query_read(
+		"SELECT keys, clusters FROM sessionlen.cluster_label_chunks WHERE name = $1 "
+		"ORDER BY chunk",
+		1, (Oid[]){TEXTOID}, &arg);
 	for (uint64 r = 0; r < SPI_processed; r++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);

@@ -12,6 +12,7 @@
 
 typedef struct Kernels
 {
+	void (*distances)(const double *, int, const double *, double *);
 	void (*nearest)(const double *, int, int, const double *, int, int32_t *);
 	void (*nearest_two)(const double *, int, const double *, int, int32_t *, double *,
 						double *);
@@ -67,6 +68,12 @@ kernels(void)
 #endif
 	}
 	return chosen;
+}
+
+void
+sl_tile_distances(const double *tile, int columns, const double *point, double *out)
+{
+	kernels()->distances(tile, columns, point, out);
 }
 
 void

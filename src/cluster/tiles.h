@@ -34,6 +34,10 @@ sl_tile_lanes(int points, int tile)
 	return left < SL_LANES ? left : SL_LANES;
 }
 
+/* Squared distances of a tile's lanes to a point. */
+extern void sl_tile_distances(const double *tile, int columns, const double *point,
+							  double *out);
+
 /* The nearest of k centroids for every lane of tile_count tiles; of equally near ones the
  * first. */
 extern void sl_tiles_nearest(const double *tiles, int tile_count, int columns,

@@ -55,6 +55,19 @@ K(four)(const Vec *x, int columns, const double *to, Vec *out)
 }
 
 TARGET static void
+K(distances)(const double *tile, int columns, const double *point, double *out)
+{
+	for (int v = 0; v < VECTORS; v++)
+	{
+		Vec to;
+
+		K(one)((const Vec *) tile + v, columns, point, &to);
+		for (int l = 0; l < WIDTH; l++)
+			out[v * WIDTH + l] = to[l];
+	}
+}
+
+TARGET static void
 K(nearest)(const double *tiles, int tile_count, int columns, const double *centroid,
 		   int k, int32_t *label)
 {
@@ -223,8 +236,8 @@ K(add_distances)(const double *rows, int row_count, const double *tile, int lane
 	}
 }
 
-static const Kernels K(table) = {K(nearest), K(nearest_two), K(lower), K(try),
-								 K(add_distances)};
+static const Kernels K(table) = {K(distances), K(nearest), K(nearest_two),
+								 K(lower),	   K(try),	   K(add_distances)};
 
 #undef Vec
 #undef Mask

@@ -1,4 +1,5 @@
 -- Clusters: k-means, its labels and centroids, elbow, silhouettes, wrong calls.
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS sessionlen;
 
@@ -81,6 +82,92 @@ SELECT sessionlen.silhouette_score('cluster_one');
 SELECT sizes, inertia, silhouette FROM sessionlen.cluster('cluster_one',
 	'SELECT * FROM cluster_users LIMIT 3', 'user_id', '{x,y}', 3);
 
+-- Spectral: two rings, which no centroids tell apart.
+CREATE TABLE cluster_rings AS
+SELECT i AS id, i % 2 AS truth, (1 + i % 2) * cos(i * 2.399963) + 0.1 * sin(i * 12.9898) AS x,
+	   (1 + i % 2) * sin(i * 2.399963) + 0.1 * cos(i * 78.233) AS y
+  FROM generate_series(1, 1000) i;
+SELECT name, method, sizes, round(silhouette::numeric, 6) AS silhouette
+  FROM sessionlen.cluster('cluster_r', 'cluster_rings', 'id', '{x,y}', 2, 'spectral');
+SELECT cluster, truth, count(*), count(*) FILTER (WHERE sessionlen.assign_cluster('cluster_r', r) = cluster) AS assigned
+  FROM sessionlen.cluster_labels JOIN cluster_rings r ON key = id::text
+ WHERE name = 'cluster_r' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(DISTINCT sessionlen.assign_cluster('cluster_r', r)) AS rings
+  FROM (SELECT 2 * cos(a / 50.0) AS x, 2 * sin(a / 50.0) AS y FROM generate_series(1, 314) a) r;
+-- Few points go through LAPACK, with one ring joined to the other by a line of points.
+SELECT sizes FROM sessionlen.cluster('cluster_r', 'SELECT * FROM cluster_rings WHERE id <= 300
+	UNION ALL SELECT 1000 + i, 2, 1 + i / 10.0, 0 FROM generate_series(1, 9) i', 'id', '{x,y}', 2, 'spectral');
+SELECT cluster, truth, count(*) FROM sessionlen.cluster_labels
+  JOIN cluster_rings ON key = id::text WHERE name = 'cluster_r' GROUP BY 1, 2 ORDER BY 1, 2;
+-- Many, joined the same way.
+SELECT sizes FROM sessionlen.cluster('cluster_r', 'TABLE cluster_rings
+	UNION ALL SELECT 1000 + i, 2, 1 + i / 10.0, 0 FROM generate_series(1, 9) i', 'id', '{x,y}', 2, 'spectral');
+SELECT cluster, truth, count(*) FROM sessionlen.cluster_labels
+  JOIN cluster_rings ON key = id::text WHERE name = 'cluster_r' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT sizes FROM sessionlen.cluster('cluster_r', 'cluster_rings', 'id', '{x,y}', 2, 'spectral',
+	'{"affinity": "rbf", "gamma": 30}');
+SELECT cluster, truth, count(*) FROM sessionlen.cluster_labels
+  JOIN cluster_rings ON key = id::text WHERE name = 'cluster_r' GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT k, round(silhouette::numeric, 4) AS silhouette
+  FROM sessionlen.silhouette_sweep('cluster_users', '{x,y}', 2, 5, 'spectral');
+SELECT sizes FROM sessionlen.cluster('cluster_r', 'SELECT * FROM cluster_rings LIMIT 3', 'id', '{x,y}', 1, 'spectral');
+SELECT sizes FROM sessionlen.cluster('cluster_r', 'SELECT 1 AS id, 2 AS x', 'id', '{x}', 1, 'spectral');
+SELECT sizes FROM sessionlen.cluster('cluster_r',
+	'SELECT i AS id, i % 2 AS x FROM generate_series(1, 1000) i', 'id', '{x}', 2, 'spectral');
+SET sessionlen.memory_limit = '4MB';
+SELECT sessionlen.cluster('cluster_x', 'cluster_rings', 'id', '{x,y}', 2, 'spectral', '{"affinity": "rbf"}');
+RESET sessionlen.memory_limit;
+
+-- Lloyd's algorithm over a partitioned table.
+CREATE TABLE cluster_parts (x float8, y float8) PARTITION BY RANGE (x);
+CREATE TABLE cluster_part_1 PARTITION OF cluster_parts FOR VALUES FROM (MINVALUE) TO (5);
+CREATE TABLE cluster_part_2 PARTITION OF cluster_parts FOR VALUES FROM (5) TO (MAXVALUE);
+INSERT INTO cluster_parts SELECT x, y FROM cluster_users;
+SELECT counts, round(inertia::numeric, 6) AS inertia
+  FROM (SELECT (sessionlen.kmeans_step(ARRAY[x, y], '{{0,0},{10,0},{0,10},{10,10},{99,99}}')).* FROM cluster_parts) s;
+CREATE FUNCTION cluster_lloyd() RETURNS TABLE (step int, inertia numeric) LANGUAGE plpgsql AS $$
+DECLARE
+	c float8[] := '{{0,0},{10,1},{1,10},{3,3}}';
+	s sessionlen.kmeans_sums;
+BEGIN
+	FOR step IN 1..20 LOOP
+		SELECT (sessionlen.kmeans_step(ARRAY[x, y], c)).* INTO s FROM cluster_parts;
+		EXIT WHEN sessionlen.kmeans_centroids(s, c) = c;
+		c := sessionlen.kmeans_centroids(s, c);
+		cluster_lloyd.step := step;
+		cluster_lloyd.inertia := round(s.inertia::numeric, 6);
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+SELECT * FROM cluster_lloyd();
+-- In parallel and partition by partition the same.
+CREATE TABLE cluster_serial AS
+	SELECT (sessionlen.kmeans_step(ARRAY[x, y], '{{0,0},{10,0},{0,10},{10,10}}')).* FROM cluster_parts;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET enable_partitionwise_aggregate = on;
+EXPLAIN (COSTS OFF) SELECT sessionlen.kmeans_step(ARRAY[x, y], '{{0,0},{10,0},{0,10},{10,10}}') FROM cluster_parts;
+SELECT p.counts = s.counts AS counts, abs(p.inertia - s.inertia) < 1e-9 AS inertia,
+	   (SELECT max(abs(a - b)) < 1e-9 FROM unnest(p.sums, s.sums) u(a, b)) AS sums
+  FROM cluster_serial s, (SELECT (sessionlen.kmeans_step(ARRAY[x, y], '{{0,0},{10,0},{0,10},{10,10}}')).* FROM cluster_parts) p;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+RESET enable_partitionwise_aggregate;
+SELECT sessionlen.kmeans_step(ARRAY[x, y], '{{0,0}}') FROM cluster_parts WHERE false;
+SELECT sessionlen.kmeans_step(p, '{{0},{9}}') FROM (VALUES ('{1}'::float8[]), (NULL), ('{7}')) v(p);
+SELECT sessionlen.kmeans_step(ARRAY[x, y], '{0,0}') FROM cluster_parts;
+SELECT sessionlen.kmeans_step(ARRAY[x], '{{0,0}}') FROM cluster_parts;
+SELECT sessionlen.kmeans_step(ARRAY[x, NULL], '{{0,0}}') FROM cluster_parts;
+SELECT sessionlen.kmeans_step(ARRAY[x, 'NaN'], '{{0,0}}') FROM cluster_parts;
+SELECT sessionlen.kmeans_step(ARRAY[x, y], '{{0,NULL}}') FROM cluster_parts;
+SELECT sessionlen.kmeans_step(ARRAY[x, y], NULL) FROM cluster_parts;
+SELECT sessionlen.kmeans_step(ARRAY[x, y], ARRAY[ARRAY[x, y]]) FROM cluster_parts;
+DROP FUNCTION cluster_lloyd;
+DROP TABLE cluster_parts, cluster_serial;
+
 -- Wrong calls.
 SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 0);
 SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 301);
@@ -161,5 +248,5 @@ ALTER TABLE cluster_gone RENAME TO cluster_users;
 SELECT sessionlen.drop_clustering(name) FROM sessionlen.clusterings WHERE name LIKE 'cluster\_%';
 SELECT count(*) FROM sessionlen.cluster_label_chunks WHERE name LIKE 'cluster\_%';
 DROP VIEW cluster_silhouettes;
-DROP TABLE cluster_users;
+DROP TABLE cluster_users, cluster_rings;
 DROP ROLE regress_cluster_one, regress_cluster_two;
