@@ -10,6 +10,10 @@ CREATE TABLE before AS
 	UNION ALL SELECT 'pg_cast'::regclass, oid FROM pg_cast
 	UNION ALL SELECT 'pg_opclass'::regclass, oid FROM pg_opclass
 	UNION ALL SELECT 'pg_event_trigger'::regclass, oid FROM pg_event_trigger;
+-- A schema that somebody made is not taken over.
+CREATE SCHEMA sessionlen;
+CREATE EXTENSION sessionlen;
+DROP SCHEMA sessionlen;
 CREATE EXTENSION sessionlen;
 
 SELECT extname, extversion, nspname, extrelocatable
@@ -27,7 +31,7 @@ CREATE VIEW functions AS
 	FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = oid;
 
 -- Nothing lies outside our schema.
-SELECT type, identity FROM members WHERE schema <> 'sessionlen' ORDER BY 1, 2;
+SELECT type, identity FROM members WHERE coalesce(schema, identity) <> 'sessionlen' ORDER BY 1, 2;
 
 -- Everything a user can name is described.
 SELECT type, identity FROM members m
@@ -81,8 +85,7 @@ ORDER BY objid::regclass::text;
 -- DROP EXTENSION leaves nothing behind.
 DROP VIEW functions, members;
 DROP EXTENSION sessionlen;
-SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-WHERE nspname = 'sessionlen';
+SELECT count(*) FROM pg_namespace WHERE nspname = 'sessionlen';
 SELECT classid::regclass, oid FROM (
 	SELECT 'pg_proc'::regclass AS classid, oid FROM pg_proc
 	UNION ALL SELECT 'pg_type'::regclass, oid FROM pg_type WHERE typname !~ '^_?before$'
