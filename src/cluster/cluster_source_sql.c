@@ -131,7 +131,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("the key column \"%s\" holds NULL", r->key),
 							errhint("Filter such rows out in the source.")));
-		keep_key(r, sl_value_text(&r->reader[data->columns],
+		keep_key(r, sl_value_label(&r->reader[data->columns],
 								  slot->tts_values[data->columns], false));
 	}
 	data->count++;
