@@ -51,6 +51,56 @@ sl_law_default(SlLaw *law)
 	fill_season(law);
 }
 
+/* ---- planted clusters ---- */
+
+/* The first four differ pairwise in two traits, all eight in at least one. */
+SlTraits
+sl_planted_traits(int cluster)
+{
+	static const SlTraits traits[SL_PLANTED_MAX] = {
+		{true, true, true},	  {false, false, true},	 {false, true, false},
+		{true, false, false}, {false, false, false}, {true, true, false},
+		{true, false, true},  {false, true, true},
+	};
+
+	return traits[cluster];
+}
+
+/*
+ * Levels far apart, with users close to that of their cluster; and in each cluster other
+ * answers to what is known: how much of the last session carries over, whether a long
+ * absence makes for a longer session or a shorter one, which hours are the long ones.
+ */
+void
+sl_law_planted(SlLaw *law, int cluster)
+{
+	SlTraits traits = sl_planted_traits(cluster);
+	bool regular = traits.long_sessions == traits.frequent;
+	SlLaw usual;
+
+	sl_law_default(&usual);
+	*law = usual;
+	law->base += traits.long_sessions ? 0.5 : -1.3;
+	law->weight = 9.0;
+	law->scale *= regular ? 0.4 : 1.5;
+	law->carry = traits.frequent ? 0.5 : 0.0;
+	law->absence_effect = regular ? -0.15 : 0.25;
+	for (int i = 0; i < SL_GENDERS; i++)
+		law->gender[i] *= 0.5;
+	for (int i = 0; i < SL_AGE_BANDS; i++)
+		law->age[i] *= 0.5;
+	for (int i = 0; i < SL_COUNTRIES; i++)
+		law->country[i] *= 0.5;
+
+	/* The long hours are shifted by half a day in half of the clusters. */
+	int shift = traits.evening == traits.frequent ? 0 : 12;
+
+	for (int day = 0; day < 7; day++)
+		for (int hour = 0; hour < 24; hour++)
+			law->season[day][hour] =
+				(regular ? 0.5 : 1.0) * usual.season[day][(hour + shift) % 24];
+}
+
 /* ---- the predictor ---- */
 
 static int

@@ -34,17 +34,28 @@
  *  - the number of sessions is drawn before any length and the log has no end date, so
  *    that no session is missing or cut because it was long.
  *
+ * Users may belong to planted clusters, each with a law of its own.  The ideal predictor
+ * of a user's sessions is then the one above under the law of the user's cluster, which
+ * it knows: nobody tells a predictor that learns from the log alone, so that its error is
+ * a lower bound that need not be within reach.  The cluster is drawn on its own and
+ * decides the visits' habits as well; given the cluster, starts are as uninformative as
+ * before.
+ *
  * Hours and weekdays are UTC; Sunday is 0.
  */
 #ifndef SL_LAW_H
 #define SL_LAW_H
+
+#include <stdbool.h>
 
 #define SL_GENDERS 3	/* female, male, unknown */
 #define SL_AGE_BANDS 6	/* up to 19, to 24, to 29, to 39, from 40, unknown */
 #define SL_COUNTRIES 21 /* the last one is unknown */
 #define SL_AGE_UNKNOWN -1
 
-/* A group of users follows one of these; all users share the default one so far. */
+#define SL_PLANTED_MAX 8 /* planted clusters */
+
+/* All users of a cluster follow one of these; without clusters, the default one. */
 typedef struct SlLaw
 {
 	double base; /* prior mean of mu before the profile's effects */
@@ -86,7 +97,19 @@ typedef struct SlForecast
 	double df;
 } SlForecast;
 
+/* What tells planted clusters apart: each trait is one of two extremes. */
+typedef struct SlTraits
+{
+	bool long_sessions;
+	bool frequent; /* visits */
+	bool evening;  /* else the morning */
+} SlTraits;
+
 extern void sl_law_default(SlLaw *law);
+
+/* The traits of a planted cluster below SL_PLANTED_MAX, and its law. */
+extern SlTraits sl_planted_traits(int cluster);
+extern void sl_law_planted(SlLaw *law, int cluster);
 
 /* The prior, before a user's first session. */
 extern void sl_law_prior(const SlLaw *law, const SlProfile *profile, SlBelief *belief);

@@ -95,20 +95,50 @@ draw_profile(SlDraw *draw, SlProfile *profile)
 	profile->country = tells_country ? country : SL_COUNTRIES - 1;
 }
 
+void
+sl_habits_default(SlHabits *habits)
+{
+	*habits = (SlHabits){
+		.least_sessions = 8.0,
+		.visit_every = 0.9,
+		.visit_spread = 0.5,
+		.peak = {19.5, 15.0, 10.0},
+		.peak_spread = 2.0,
+		.sharpness = 1.6,
+	};
+}
+
+/* At least so many sessions that a user's averages tell the cluster. */
+void
+sl_habits_planted(SlHabits *habits, int cluster)
+{
+	SlTraits traits = sl_planted_traits(cluster);
+	double peak = traits.evening ? 20.0 : 9.0;
+
+	*habits = (SlHabits){
+		.least_sessions = 20.0,
+		.visit_every = traits.frequent ? 0.35 : 3.5,
+		.visit_spread = 0.25,
+		.peak = {peak, peak, peak},
+		.peak_spread = 1.0,
+		.sharpness = 2.5,
+	};
+}
+
 /* One broad peak in the day, and more or less of the weekend. */
 static void
-draw_habits(SlDraw *draw, SlListener *listener)
+draw_habits(SlDraw *draw, const SlHabits *habits, SlListener *listener)
 {
 	double kind = sl_draw_uniform(draw);
-	double peak = kind < 0.6 ? 19.5 : kind < 0.85 ? 15.0 : 10.0;
+	double peak = habits->peak[kind < 0.6 ? 0 : kind < 0.85 ? 1 : 2];
 	double weekend = exp(0.4 * sl_draw_normal(draw));
 	double sum = 0.0;
 
-	peak += 2.0 * sl_draw_normal(draw);
+	peak += habits->peak_spread * sl_draw_normal(draw);
 	for (int hour = 0; hour < 24; hour++)
 	{
 		double turn = 6.283185307179586 * (hour - peak) / 24.0;
-		double rate = 0.1 + exp(1.6 * (cos(turn) - 1.0));
+		double rate = 0.1 + exp(habits->sharpness * (cos(turn) - 1.0));
 
 		for (int day = 0; day < 7; day++)
 		{
@@ -126,20 +156,22 @@ draw_habits(SlDraw *draw, SlListener *listener)
 }
 
 void
-sl_listener_init(SlListener *listener, uint64_t seed, int64_t user, double mean_sessions)
+sl_listener_init(SlListener *listener, const SlHabits *habits, uint64_t seed,
+				 int64_t user, double mean_sessions)
 {
 	SlDraw draw = sl_listener_draw(seed, user, TRAITS);
-	double least = fmin(8.0, mean_sessions);
+	double least = fmin(habits->least_sessions, mean_sessions);
 
 	memset(listener, 0, sizeof(*listener));
 	draw_profile(&draw, &listener->profile);
-	draw_habits(&draw, listener);
+	draw_habits(&draw, habits, listener);
 
 	/* A log-normal number above the least, with mean mean_sessions - least. */
 	listener->sessions =
 		(int64_t) (least + 0.5 +
 				   (mean_sessions - least) * exp(0.9 * sl_draw_normal(&draw) - 0.405));
-	listener->visit_every = 0.9 * exp(0.5 * sl_draw_normal(&draw));
+	listener->visit_every =
+		habits->visit_every * exp(habits->visit_spread * sl_draw_normal(&draw));
 
 	listener->favourites = 12 + sl_draw_below(&draw, SL_MAX_FAVOURITES - 12);
 	for (int i = 0; i < listener->favourites; i++)

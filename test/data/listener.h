@@ -18,6 +18,17 @@
 #define SL_MAX_FAVOURITES 64
 #define SL_NAME_SIZE 64
 
+/* The habits of a group of users, from which each draws their own. */
+typedef struct SlHabits
+{
+	double least_sessions;
+	double visit_every; /* median of days between sessions */
+	double visit_spread;
+	double peak[3]; /* hour of most visits: of 60 %, of 25 % and of the other users */
+	double peak_spread;
+	double sharpness; /* of the peak */
+} SlHabits;
+
 typedef struct SlListener
 {
 	SlProfile profile;
@@ -42,8 +53,11 @@ typedef struct SlPlay
 	bool last;
 } SlPlay;
 
-extern void sl_listener_init(SlListener *listener, uint64_t seed, int64_t user,
-							 double mean_sessions);
+extern void sl_habits_default(SlHabits *habits);
+extern void sl_habits_planted(SlHabits *habits, int cluster);
+
+extern void sl_listener_init(SlListener *listener, const SlHabits *habits, uint64_t seed,
+							 int64_t user, double mean_sessions);
 
 /* A stream of random numbers of this user for a purpose outside this file. */
 extern SlDraw sl_listener_draw(uint64_t seed, int64_t user, int purpose);

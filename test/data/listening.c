@@ -24,7 +24,8 @@ enum
 {
 	LENGTHS = 4,
 	UNKNOWN,
-	REGISTERED
+	REGISTERED,
+	CLUSTER
 };
 
 #define TEN_YEARS (3650.0 * 86400.0)
@@ -32,6 +33,7 @@ enum
 typedef struct Run
 {
 	int64_t users;
+	int clusters;
 	uint64_t seed;
 	double mean_sessions;
 	double unknown;
@@ -39,7 +41,9 @@ typedef struct Run
 	FILE *plays;
 	FILE *profiles;
 	FILE *truth;
-	SlLaw law;
+	FILE *members;
+	SlLaw law[SL_PLANTED_MAX];
+	SlHabits habits[SL_PLANTED_MAX];
 	int64_t session_count;
 	int64_t play_count;
 	double length_sum;
@@ -189,17 +193,35 @@ length_of(double y)
 	return length > 0 ? length : 1;
 }
 
+/* A law and habits for every cluster; without clusters, the default ones. */
+static void
+make_laws(Run *run)
+{
+	sl_law_default(&run->law[0]);
+	sl_habits_default(&run->habits[0]);
+	for (int i = 0; run->clusters > 1 && i < run->clusters; i++)
+	{
+		sl_law_planted(&run->law[i], i);
+		sl_habits_planted(&run->habits[i], i);
+	}
+}
+
 static void
 write_user(Run *run, int64_t user)
 {
-	const SlLaw *law = &run->law;
+	SlDraw member = sl_listener_draw(run->seed, user, CLUSTER);
+	int cluster = sl_draw_below(&member, run->clusters);
+	const SlLaw *law = &run->law[cluster];
 	SlListener listener;
 	SlBelief belief;
 	SlDraw lengths = sl_listener_draw(run->seed, user, LENGTHS);
 	SlDraw unknown = sl_listener_draw(run->seed, user, UNKNOWN);
 	int64_t end = 0;
 
-	sl_listener_init(&listener, run->seed, user, run->mean_sessions);
+	if (run->members)
+		fprintf(run->members, "user_%06" PRId64 "\t%d\n", user, cluster);
+	sl_listener_init(&listener, &run->habits[cluster], run->seed, user,
+					 run->mean_sessions);
 	sl_law_prior(law, &listener.profile, &belief);
 
 	double sigma = sqrt(belief.scale / sl_draw_gamma(&lengths, belief.shape));
@@ -234,13 +256,17 @@ static const char usage[] =
 	"  --users N        how many users (100)\n"
 	"  --sessions MEAN  mean sessions a user, heavy-tailed from 8 up (60)\n"
 	"  --seed S         another log (1)\n"
+	"  --clusters K     users of this many planted clusters with different laws and\n"
+	"                   habits, and at least 20 sessions; at most 8 (1)\n"
 	"  --start DATE     first day, users begin within a year of it (2005-02-14)\n"
 	"  --unknown P      withhold this fraction of durations, never the last of a session (0)\n"
 	"  --plays FILE     user_id, ts, artist_name, track_name, duration (seconds)\n"
 	"  --profiles FILE  user_id, gender (m, f), age, country, registered; \\N is unknown\n"
 	"  --truth FILE     user_id, session_number, session_start, session_length, ideal,\n"
 	"                   ideal_low, ideal_high: the best prediction from the rows before,\n"
-	"                   and the 10 % and 90 % quantiles it was made from\n"
+	"                   and the 10 % and 90 % quantiles it was made from; with several\n"
+	"                   clusters it knows the user's cluster: a lower bound\n"
+	"  --members FILE   user_id, cluster: the planted cluster, from 0\n"
 	"  --help\n"
 	"Times are UTC; FILE - is the standard output; a file not asked for is not written.\n";
 
@@ -299,6 +325,8 @@ read_options(Run *run, int argc, char **argv)
 		{"plays", required_argument, NULL, 'p'},
 		{"profiles", required_argument, NULL, 'f'},
 		{"truth", required_argument, NULL, 't'},
+		{"clusters", required_argument, NULL, 'c'},
+		{"members", required_argument, NULL, 'm'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -331,6 +359,13 @@ read_options(Run *run, int argc, char **argv)
 			case 't':
 				run->truth = output_option(optarg);
 				break;
+			case 'c':
+				run->clusters =
+					(int) number_option("clusters", optarg, 1, SL_PLANTED_MAX);
+				break;
+			case 'm':
+				run->members = output_option(optarg);
+				break;
 			case 'h':
 				fputs(usage, stdout);
 				exit(0);
@@ -356,17 +391,19 @@ close_output(FILE *file)
 int
 main(int argc, char **argv)
 {
-	Run run = {.users = 100, .seed = 1, .mean_sessions = 60};
+	Run run = {.users = 100, .clusters = 1, .seed = 1, .mean_sessions = 60};
 
 	run.start = date_option("2005-02-14");
 	read_options(&run, argc, argv);
-	sl_law_default(&run.law);
+	make_laws(&run);
 	for (int64_t user = 1; user <= run.users; user++)
 		write_user(&run, user);
 	close_output(run.plays);
 	close_output(run.profiles);
 	close_output(run.truth);
-	fprintf(stderr, "listening: %" PRId64 " users, %" PRId64 " sessions of %.0f s on average",
+	close_output(run.members);
+	fprintf(stderr,
+			"listening: %" PRId64 " users, %" PRId64 " sessions of %.0f s on average",
 			run.users, run.session_count, run.length_sum / (double) run.session_count);
 	if (run.plays != NULL) /* only counted when written */
 		fprintf(stderr, ", %" PRId64 " plays", run.play_count);

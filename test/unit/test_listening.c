@@ -291,5 +291,15 @@ main(void)
 	}
 	test_calibration(&law, "the default");
 	test_calibration(&wild, "a wild");
+	for (int i = 0; i < SL_PLANTED_MAX; i++)
+	{
+		char what[32];
+		SlLaw planted;
+
+		snprintf(what, sizeof(what), "planted cluster %d's", i);
+		sl_law_planted(&planted, i);
+		test_against_brute_force(&planted, what, i % 2 ? 12 : 3, 30 + i);
+		test_calibration(&planted, what);
+	}
 	return done_testing();
 }
