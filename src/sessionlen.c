@@ -26,11 +26,10 @@ void _PG_init(void);
 void
 _PG_init(void)
 {
-	DefineCustomIntVariable("sessionlen.memory_limit",
-							"Memory one training or batch prediction may use.",
-							"Needs are estimated first; what would take more is refused.",
-							&sl_memory_limit, 2 * 1024 * 1024, 1024, INT_MAX, PGC_USERSET,
-							GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"sessionlen.memory_limit", "Memory one training or batch prediction may use.",
+		"Needs are estimated first; what would take more is refused.", &sl_memory_limit,
+		2 * 1024 * 1024, 1024, INT_MAX, PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("sessionlen");
 }
 
@@ -54,5 +53,6 @@ sl_build_info(PG_FUNCTION_ARGS)
 		values[3] = Int32GetDatum(sl_blas_threads());
 	}
 	values[4] = CStringGetTextDatum(sl_kernel_name());
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

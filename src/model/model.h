@@ -20,11 +20,12 @@ typedef struct SlNetSpec
 	int embeddings;
 	int vocabulary[SL_MAX_EMBEDDINGS]; /* codes 0 .. vocabulary-1 */
 	int embedding_dim[SL_MAX_EMBEDDINGS];
-	char embedding_name[SL_MAX_EMBEDDINGS][SL_NAME_MAX]; /* column: parameter embedding.<n>.weight */
+	char embedding_name[SL_MAX_EMBEDDINGS]
+					   [SL_NAME_MAX]; /* column: parameter embedding.<n>.weight */
 	int layers;
 	int hidden[SL_MAX_LAYERS];
 	int outputs;
-	float dropout;			 /* on each recurrent layer's output */
+	float dropout; /* on each recurrent layer's output */
 	float recurrent_dropout;
 } SlNetSpec;
 

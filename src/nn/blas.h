@@ -17,8 +17,9 @@ extern const char *sl_blas_kernel(void);
 extern int sl_blas_threads(void);
 
 /* C = alpha op(A) op(B) + beta C, row-major; op(A) is m x k, op(B) k x n. */
-extern void sl_gemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha, const float *a,
-					int lda, const float *b, int ldb, float beta, float *c, int ldc);
+extern void sl_gemm(bool trans_a, bool trans_b, int m, int n, int k, float alpha,
+					const float *a, int lda, const float *b, int ldb, float beta,
+					float *c, int ldc);
 
 /* A LAPACK routine by its Fortran name ("sgeqrf_"), or NULL. */
 extern void *sl_lapack(const char *name);

@@ -69,7 +69,7 @@ typedef struct SlParam
 	int cols;
 	size_t offset;
 	SlInit init;
-	int gates; /* rows hold this many gates of equal size: 4 LSTM, 3 GRU, else 1 */
+	int gates;	/* rows hold this many gates of equal size: 4 LSTM, 3 GRU, else 1 */
 	int fan_in; /* of the uniform bound in the torch style */
 } SlParam;
 
@@ -80,13 +80,13 @@ typedef struct SlParams
 {
 	SlParam item[SL_MAX_PARAMS];
 	int count;
-	size_t total; /* floats; each parameter starts on a SL_ALIGN boundary */
+	size_t total;  /* floats; each parameter starts on a SL_ALIGN boundary */
 	bool overflow; /* too many, too long a name, or too large */
 } SlParams;
 
 /* Registers a parameter, returns its index. */
-extern int sl_param_add(SlParams *params, const char *name, int rows, int cols, SlInit init,
-						int gates, int fan_in);
+extern int sl_param_add(SlParams *params, const char *name, int rows, int cols,
+						SlInit init, int gates, int fan_in);
 
 /* Fills value[params->total] from the seed; gaps are zeroed.  work holds scratch for
  * the orthogonal matrices; SL_NO_MEMORY if it is too small (count with base NULL). */
@@ -132,18 +132,18 @@ typedef struct SlOp SlOp;
  */
 typedef struct SlTape
 {
-	SlArena *arena;		   /* activations; the caller resets used between passes */
+	SlArena *arena; /* activations; the caller resets used between passes */
 	const SlParams *params;
-	const float *value;	   /* [params->total] */
-	float *grad;		   /* [params->total], added to; NULL: inference, no tape kept */
-	bool dropout;		   /* apply dropout (training) */
-	uint64_t seed;		   /* dropout key: seed, epoch and row, never a stream */
+	const float *value; /* [params->total] */
+	float *grad;		/* [params->total], added to; NULL: inference, no tape kept */
+	bool dropout;		/* apply dropout (training) */
+	uint64_t seed;		/* dropout key: seed, epoch and row, never a stream */
 	uint64_t epoch;
 	bool (*should_stop)(void *arg); /* may be NULL */
 	void *stop_arg;
-	SlStatus status;	   /* first error; layers do nothing once it is set */
-	SlOp *last;			   /* newest operation */
-	int counted;		   /* of shape[] in use, while counting */
+	SlStatus status; /* first error; layers do nothing once it is set */
+	SlOp *last;		 /* newest operation */
+	int counted;	 /* of shape[] in use, while counting */
 	SlTensor shape[SL_MAX_COUNTED];
 } SlTape;
 
@@ -154,7 +154,8 @@ sl_counting(const SlTape *tape)
 	return tape->arena->base == NULL;
 }
 
-/* [rows x cols], uninitialised; grad allocated and zeroed when the tape keeps gradients. */
+/* [rows x cols], uninitialised; grad allocated and zeroed when the tape keeps gradients.
+ */
 extern SlTensor *sl_tensor(SlTape *tape, int rows, int cols);
 /* Wraps data the caller owns; no gradient. */
 extern SlTensor *sl_input(SlTape *tape, const float *data, int rows, int cols);
@@ -179,7 +180,8 @@ extern SlTensor *sl_dropout(SlTape *tape, SlTensor *x, float p, const uint64_t *
 
 typedef enum SlCell
 {
-	SL_CELL_GRU, /* gates r, z, n; reset applied after the product, as cuDNN and PyTorch */
+	SL_CELL_GRU, /* gates r, z, n; reset applied after the product, as cuDNN and PyTorch
+				  */
 	SL_CELL_LSTM /* gates i, f, g, o */
 } SlCell;
 
@@ -192,7 +194,7 @@ typedef struct SlRecurrent
 	int weight_hh; /* [gates*hidden x hidden] */
 	int bias_ih;   /* [gates*hidden] */
 	int bias_hh;
-	bool reverse;  /* runs from each sequence's last row to its first */
+	bool reverse;			 /* runs from each sequence's last row to its first */
 	float recurrent_dropout; /* on h(t-1), one mask a sequence (Gal & Ghahramani 2016) */
 	uint32_t salt;
 } SlRecurrent;

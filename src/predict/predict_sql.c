@@ -95,8 +95,8 @@ get_site(FunctionCallInfo fcinfo, text *model)
 	if (site == NULL)
 	{
 		site = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Site));
-		site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "sessionlen predict",
-											  ALLOCSET_SMALL_SIZES);
+		site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt,
+											  "sessionlen predict", ALLOCSET_SMALL_SIZES);
 		fcinfo->flinfo->fn_extra = site;
 	}
 	open_site(site, model);
@@ -117,11 +117,12 @@ find_column(const Site *site, const char *name, SlValueReader *reader)
 			return a + 1;
 		}
 	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("the row has no column \"%s\"", name),
-					errdetail("Model \"%s\" was trained with it.", site->model->model),
-					errhint("Pass the whole row, as in predict('%s', s) for FROM ... AS s.",
-							site->model->model)));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("the row has no column \"%s\"", name),
+			 errdetail("Model \"%s\" was trained with it.", site->model->model),
+			 errhint("Pass the whole row, as in predict('%s', s) for FROM ... AS s.",
+					 site->model->model)));
 }
 
 /* Finds the model's columns in rows of this type. */
@@ -144,7 +145,8 @@ map_row_type(Site *site, HeapTupleHeader row)
 	for (int i = 0; i < inputs->count; i++)
 		site->attribute[i] = find_column(site, inputs->input[i].name, &site->reader[i]);
 	if (site->model->clusters > 0)
-		site->key_attribute = find_column(site, site->model->partition_by, &site->key_reader);
+		site->key_attribute =
+			find_column(site, site->model->partition_by, &site->key_reader);
 	MemoryContextSwitchTo(old);
 	site->row_type = type;
 	site->row_typmod = typmod;
@@ -324,29 +326,37 @@ sl_predict_sequence(PG_FUNCTION_ARGS)
 
 	if (!type_is_rowtype(ARR_ELEMTYPE(array)))
 		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("rows must be an array of rows"),
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("rows must be an array of rows"),
 				 errdetail("It is an array of %s.", format_type_be(ARR_ELEMTYPE(array))),
 				 errhint("For example array_agg(s ORDER BY ...) for FROM ... AS s.")));
-	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &row, &isnull, &rows);
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &row,
+					  &isnull, &rows);
 	if (rows == 0)
 		PG_RETURN_NULL();
 	for (int i = 0; i < rows; i++)
 		if (isnull[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("rows must not hold NULL")));
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("rows must not hold NULL")));
 	seat = get_seat(site, choose_network(site, DatumGetHeapTupleHeader(row[0])));
 	m = seat->model;
-	if (sizeof(float) * (Size) rows * (m->inputs->width + m->inputs->embeddings + m->net.spec.outputs) >
+	if (sizeof(float) * (Size) rows *
+			(m->inputs->width + m->inputs->embeddings + m->net.spec.outputs) >
 		(Size) sl_memory_limit * 1024)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("a sequence of %d rows does not fit into sessionlen.memory_limit", rows),
-						errdetail("Model \"%s\" makes %d numbers of a row.", m->model,
-								  m->inputs->width + m->inputs->embeddings + m->net.spec.outputs),
-						errhint("Raise sessionlen.memory_limit, or use predict_table().")));
-	x = palloc_extended(sizeof(float) * (Size) rows * Max(m->inputs->width, 1), MCXT_ALLOC_HUGE);
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("a sequence of %d rows does not fit into sessionlen.memory_limit",
+					rows),
+			 errdetail("Model \"%s\" makes %d numbers of a row.", m->model,
+					   m->inputs->width + m->inputs->embeddings + m->net.spec.outputs),
+			 errhint("Raise sessionlen.memory_limit, or use predict_table().")));
+	x = palloc_extended(sizeof(float) * (Size) rows * Max(m->inputs->width, 1),
+						MCXT_ALLOC_HUGE);
 	for (int e = 0; e < m->inputs->embeddings; e++)
 		code[e] = palloc_extended(sizeof(int32) * (Size) rows, MCXT_ALLOC_HUGE);
-	out = palloc_extended(sizeof(float) * (Size) rows * m->net.spec.outputs, MCXT_ALLOC_HUGE);
+	out = palloc_extended(sizeof(float) * (Size) rows * m->net.spec.outputs,
+						  MCXT_ALLOC_HUGE);
 	state = palloc0(sizeof(float) * Max(m->net.state, 1));
 	read_rows(site, seat, row, rows, x, code);
 	sl_runner_rows(seat->runner, rows, x, code, state, true, out);

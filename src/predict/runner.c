@@ -95,8 +95,8 @@ run(SlRunner *runner, const SlBatch *batch)
 }
 
 void
-sl_runner_rows(SlRunner *runner, int rows, const float *x, int32 *const *code, float *state,
-			   bool fresh, float *out)
+sl_runner_rows(SlRunner *runner, int rows, const float *x, int32 *const *code,
+			   float *state, bool fresh, float *out)
 {
 	const SlNetSpec *spec = &runner->model->net.spec;
 	bool carries = sl_runner_carries(runner->model);
@@ -234,7 +234,8 @@ run_steps(SlRunner *runner, const Length *group, int count, int from, const floa
 
 /* A model without a state sees rows, not sequences: any rows go side by side. */
 static void
-run_single_rows(SlRunner *runner, int rows, const float *x, int32 *const *code, float *out)
+run_single_rows(SlRunner *runner, int rows, const float *x, int32 *const *code,
+				float *out)
 {
 	Length group[GROUP];
 
@@ -269,7 +270,8 @@ sl_runner_sequences(SlRunner *runner, int sequences, const int *start, const flo
 		for (int from = 0;; from += STEPS)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (run_steps(runner, order + g, Min(GROUP, sequences - g), from, x, code, out) == 0)
+			if (run_steps(runner, order + g, Min(GROUP, sequences - g), from, x, code,
+						  out) == 0)
 				break;
 		}
 	pfree(order);
@@ -301,8 +303,9 @@ sl_runner_predict(const SlModel *model, const float *raw, double *quantiles)
 		finite &= isfinite(quantiles[i]);
 	}
 	if (!finite)
-		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						errmsg("a prediction of model \"%s\" is out of range", model->model),
-						errdetail("An input value or a weight is too large.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("a prediction of model \"%s\" is out of range", model->model),
+				 errdetail("An input value or a weight is too large.")));
 	return prediction;
 }

@@ -18,8 +18,8 @@ extern bool sl_runner_carries(const SlModel *model);
  * Runs whole sequences: sequence s has rows start[s] .. start[s + 1] - 1 of x [rows x
  * inputs] and code[e][rows].  out receives the raw outputs, [rows x outputs].
  */
-extern void sl_runner_sequences(SlRunner *runner, int sequences, const int *start, const float *x,
-								int32 *const *code, float *out);
+extern void sl_runner_sequences(SlRunner *runner, int sequences, const int *start,
+								const float *x, int32 *const *code, float *out);
 
 /*
  * Runs consecutive rows of one sequence; state [net.state] is read (unless fresh) and
@@ -29,7 +29,8 @@ extern void sl_runner_rows(SlRunner *runner, int rows, const float *x, int32 *co
 						   float *state, bool fresh, float *out);
 
 /* A raw output row as a prediction in the target's own units; quantiles may be NULL. */
-extern double sl_runner_predict(const SlModel *model, const float *raw, double *quantiles);
+extern double sl_runner_predict(const SlModel *model, const float *raw,
+								double *quantiles);
 
 /* Quantiles a prediction of this model has, 0 if none. */
 extern int sl_runner_quantiles(const SlModel *model);

@@ -72,8 +72,8 @@ make_room(const Served *keep)
 static Served *
 load(const char *model, int version)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen model",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen model", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Served *served = palloc0(sizeof(Served));
 

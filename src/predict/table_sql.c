@@ -1,5 +1,6 @@
 /*
- * table_sql.c: predict_table() and predictions(): whole sources, many sequences at a time.
+ * table_sql.c: predict_table() and predictions(): whole sources, many sequences at a
+ * time.
  *
  * Rows come ordered by partition and order.  Whole sequences are gathered until a buffer
  * is full, run side by side, and returned in the order in which they were read.  A model
@@ -67,9 +68,10 @@ typedef struct Batch
 
 	/* predictions() only */
 	bool evaluating;
-	int part; /* to return, or ANY_PART */
+	int part;			 /* to return, or ANY_PART */
 	SlVocabulary *users; /* keys with a baseline */
-	Baseline *baseline;	 /* by user's code; [0]: over all, also for users without training rows */
+	Baseline *baseline;	 /* by user's code; [0]: over all, also for users without training
+							rows */
 } Batch;
 
 /* ---- buffer ---- */
@@ -87,8 +89,8 @@ static void
 grow(Pending *b, int buffers)
 {
 	const SlNetSpec *spec = &b->model->net.spec;
-	Size row_bytes =
-		sizeof(float) * (spec->inputs + spec->embeddings + spec->outputs) + sizeof(double) + 32;
+	Size row_bytes = sizeof(float) * (spec->inputs + spec->embeddings + spec->outputs) +
+					 sizeof(double) + 32;
 	Size limit = Min((Size) sl_memory_limit * 1024 / row_bytes / buffers, INT_MAX / 2);
 	Size room = Min(b->room == 0 ? BUFFER_ROWS : (Size) b->room * 2, limit);
 
@@ -125,8 +127,8 @@ read_row(Batch *batch, Pending *b, bool fresh, const char *order)
 	{
 		const SlInput *input = &inputs->input[i];
 		SlCellValue cell =
-			sl_input_cell(input, &cursor->reader[SL_COLUMNS + i], cursor->value[SL_COLUMNS + i],
-						  cursor->isnull[SL_COLUMNS + i]);
+			sl_input_cell(input, &cursor->reader[SL_COLUMNS + i],
+						  cursor->value[SL_COLUMNS + i], cursor->isnull[SL_COLUMNS + i]);
 
 		if (input->role == SL_ROLE_OBSERVED)
 		{
@@ -142,9 +144,11 @@ read_row(Batch *batch, Pending *b, bool fresh, const char *order)
 	b->order[b->rows] = MemoryContextStrdup(b->keys, order);
 	b->actual[b->rows] = NAN;
 	if (cursor->target && !cursor->isnull[SL_COLUMN_TARGET] &&
-		!(!cursor->isnull[SL_COLUMN_CENSORED] && DatumGetBool(cursor->value[SL_COLUMN_CENSORED])))
-		b->actual[b->rows] = sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
-											 cursor->value[SL_COLUMN_TARGET], b->model->target);
+		!(!cursor->isnull[SL_COLUMN_CENSORED] &&
+		  DatumGetBool(cursor->value[SL_COLUMN_CENSORED])))
+		b->actual[b->rows] =
+			sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
+							cursor->value[SL_COLUMN_TARGET], b->model->target);
 	b->row_part[b->rows] = cursor->has_part ? sl_cursor_part(cursor) : SL_TRAIN;
 	MemoryContextSwitchTo(old);
 	b->rows++;
@@ -174,16 +178,19 @@ part_of(const Batch *batch, const Pending *b, int sequence, int row)
 	if (batch->cursor->has_part)
 		return (SlPart) b->row_part[row];
 	return sl_split_row(
-		split, sl_split_key(key, strlen(key), split->validation, split->test, split->seed),
+		split,
+		sl_split_key(key, strlen(key), split->validation, split->test, split->seed),
 		row - first, b->start[sequence + 1] - first);
 }
 
 /* Columns that come after the prediction in predictions(). */
 static void
-put_baselines(const Batch *batch, const Pending *b, int sequence, int row, double last, Datum *values, bool *nulls)
+put_baselines(const Batch *batch, const Pending *b, int sequence, int row, double last,
+			  Datum *values, bool *nulls)
 {
 	const Baseline *all = &batch->baseline[0];
-	const Baseline *user = &batch->baseline[sl_vocabulary_code(batch->users, b->key[sequence])];
+	const Baseline *user =
+		&batch->baseline[sl_vocabulary_code(batch->users, b->key[sequence])];
 
 	values[4] = CStringGetTextDatum(sl_part_name(part_of(batch, b, sequence, row)));
 	values[5] = Float8GetDatum(b->actual[row]);
@@ -213,7 +220,8 @@ return_sequence(Batch *batch, const Pending *b, int sequence)
 		double prediction = sl_runner_predict(
 			b->model, b->out + (Size) i * b->model->net.spec.outputs, quantile);
 
-		if (!batch->evaluating || batch->part == ANY_PART || part_of(batch, b, sequence, i) == (SlPart) batch->part)
+		if (!batch->evaluating || batch->part == ANY_PART ||
+			part_of(batch, b, sequence, i) == (SlPart) batch->part)
 		{
 			values[0] = CStringGetTextDatum(b->key[sequence]);
 			values[1] = CStringGetTextDatum(b->order[i]);
@@ -222,7 +230,8 @@ return_sequence(Batch *batch, const Pending *b, int sequence)
 			values[3] = has_quantiles ? quantile_array(b->model, quantile) : (Datum) 0;
 			if (batch->evaluating)
 				put_baselines(batch, b, sequence, i, last, values, nulls);
-			tuplestore_putvalues(batch->result->setResult, batch->result->setDesc, values, nulls);
+			tuplestore_putvalues(batch->result->setResult, batch->result->setDesc, values,
+								 nulls);
 			if (i % 1024 == 0)
 				CHECK_FOR_INTERRUPTS();
 			MemoryContextReset(CurrentMemoryContext);
@@ -236,8 +245,8 @@ return_sequence(Batch *batch, const Pending *b, int sequence)
 static void
 flush(Batch *batch, Pending *b)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen results",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen results", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	b->start[b->sequences] = b->rows;
@@ -299,11 +308,13 @@ run_all(Batch *batch)
 static void
 load_baselines(Batch *b)
 {
-	Datum args[] = {CStringGetTextDatum(b->model->model), Int32GetDatum(b->model->version)};
+	Datum args[] = {CStringGetTextDatum(b->model->model),
+					Int32GetDatum(b->model->version)};
 	bool isnull;
 
-	sl_query_read("SELECT key, mean, median FROM sessionlen.baselines WHERE model = $1 AND version = $2",
-			 2, (Oid[]){TEXTOID, INT4OID}, args);
+	sl_query_read(
+		"SELECT key, mean, median FROM sessionlen.baselines WHERE model = $1 AND version = $2",
+		2, (Oid[]){TEXTOID, INT4OID}, args);
 	b->users = sl_vocabulary_create();
 	b->baseline = palloc_extended(sizeof(Baseline) * (SPI_processed + 1),
 								  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -333,10 +344,11 @@ check_stored_source(const SlModel *model)
 	bool isnull = true;
 	Oid owner = InvalidOid;
 
-	sl_query_read("SELECT owner FROM sessionlen.models WHERE model = $1", 1, (Oid[]){TEXTOID}, &arg);
+	sl_query_read("SELECT owner FROM sessionlen.models WHERE model = $1", 1,
+				  (Oid[]){TEXTOID}, &arg);
 	if (SPI_processed == 1)
-		owner =
-			DatumGetObjectId(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+		owner = DatumGetObjectId(
+			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	if (isnull || owner != GetUserId())
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("only the owner of model \"%s\" may leave out source",
@@ -346,8 +358,8 @@ check_stored_source(const SlModel *model)
 }
 
 static void
-run_source(FunctionCallInfo fcinfo, const char *model, const char *source, bool evaluating,
-		   int part)
+run_source(FunctionCallInfo fcinfo, const char *model, const char *source,
+		   bool evaluating, int part)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	Batch b = {.evaluating = evaluating, .part = part};
@@ -401,7 +413,8 @@ static void
 require(const char *value, const char *name)
 {
 	if (value == NULL)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("%s must not be null", name)));
 }
 
 Datum

@@ -11,8 +11,10 @@
 void
 sl_damaged(const char *what)
 {
-	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("stored model is damaged: %s", what),
-					errhint("Deploy another version with sessionlen.deploy(), or train again.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DATA_CORRUPTED), errmsg("stored model is damaged: %s", what),
+		 errhint("Deploy another version with sessionlen.deploy(), or train again.")));
 }
 
 JsonbValue *
@@ -49,8 +51,8 @@ sl_json_type(const JsonbValue *value)
 double
 sl_json_number(const JsonbValue *value)
 {
-	return DatumGetFloat8(
-		DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+											  NumericGetDatum(value->val.numeric)));
 }
 
 char *

@@ -1,6 +1,7 @@
 /*
  * load.c: reading versions back.  Whoever owns a model may change its rows, so nothing
- * here is taken on trust: sizes, types, NULLs and NaN are checked before a weight is used.
+ * here is taken on trust: sizes, types, NULLs and NaN are checked before a weight is
+ * used.
  */
 #include "postgres.h"
 
@@ -30,10 +31,11 @@ sl_store_lookup(const char *model, int *version, pg_uuid_t *id)
 
 	if (plan == NULL)
 	{
-		plan = SPI_prepare("SELECT v.version, v.id FROM sessionlen.models m LEFT JOIN "
-						   "sessionlen.model_versions v ON v.model = m.model AND v.version = "
-						   "CASE WHEN $2 = 0 THEN m.deployed ELSE $2 END WHERE m.model = $1",
-						   2, (Oid[]){TEXTOID, INT4OID});
+		plan = SPI_prepare(
+			"SELECT v.version, v.id FROM sessionlen.models m LEFT JOIN "
+			"sessionlen.model_versions v ON v.model = m.model AND v.version = "
+			"CASE WHEN $2 = 0 THEN m.deployed ELSE $2 END WHERE m.model = $1",
+			2, (Oid[]){TEXTOID, INT4OID});
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "could not prepare the look-up of a model");
 	}
@@ -50,9 +52,10 @@ sl_store_lookup(const char *model, int *version, pg_uuid_t *id)
 	if (isnull)
 	{
 		if (*version == 0)
-			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-							errmsg("no version of model \"%s\" serves", model),
-							errhint("Choose one with sessionlen.deploy(model, version).")));
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("no version of model \"%s\" serves", model),
+					 errhint("Choose one with sessionlen.deploy(model, version).")));
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("model \"%s\" has no version %d", model, *version),
 						errhint("See the table sessionlen.model_versions.")));
@@ -81,7 +84,8 @@ object_column(int number)
 	Jsonb *json = DatumGetJsonbPCopy(column(number));
 
 	if (!JB_ROOT_IS_OBJECT(json))
-		sl_damaged(psprintf("\"%s\" is not an object", SPI_fname(SPI_tuptable->tupdesc, number)));
+		sl_damaged(psprintf("\"%s\" is not an object",
+							SPI_fname(SPI_tuptable->tupdesc, number)));
 	return json;
 }
 
@@ -101,9 +105,10 @@ load_row(SlModel *m)
 {
 	Datum args[] = {CStringGetTextDatum(m->model), Int32GetDatum(m->version)};
 
-	sl_query_read("SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
-			 "blas, censored FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
-			 2, (Oid[]){TEXTOID, INT4OID}, args);
+	sl_query_read(
+		"SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
+		"blas, censored FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
+		2, (Oid[]){TEXTOID, INT4OID}, args);
 	if (SPI_processed != 1)
 		sl_damaged("its version is gone");
 	m->source = TextDatumGetCString(column(1));
@@ -139,17 +144,18 @@ static void
 check_size(const SlModel *m, MemoryContext context)
 {
 	if (MemoryContextMemAllocated(context, true) > (Size) sl_memory_limit * 1024)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("model \"%s\" needs more than sessionlen.memory_limit", m->model),
-						errhint("Raise sessionlen.memory_limit.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("model \"%s\" needs more than sessionlen.memory_limit", m->model),
+				 errhint("Raise sessionlen.memory_limit.")));
 }
 
 /* What is read on the way goes with scratch: the model stays in the backend. */
 static void
 load_vocabularies(SlModel *m)
 {
-	MemoryContext scratch =
-		AllocSetContextCreate(CurrentMemoryContext, "sessionlen loading", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen loading", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext context = MemoryContextSwitchTo(scratch);
 
 	for (int i = 0; i < m->inputs->count; i++)
@@ -162,17 +168,20 @@ load_vocabularies(SlModel *m)
 
 		if (!sl_input_has_vocabulary(input))
 			continue;
-		sl_query_read("SELECT entries FROM sessionlen.vocabularies WHERE model = $1 AND version = $2 AND "
-				 "column_name = $3",
-				 3, (Oid[]){TEXTOID, INT4OID, TEXTOID}, args);
+		sl_query_read(
+			"SELECT entries FROM sessionlen.vocabularies WHERE model = $1 AND version = $2 AND "
+			"column_name = $3",
+			3, (Oid[]){TEXTOID, INT4OID, TEXTOID}, args);
 		if (SPI_processed != 1)
 			sl_damaged(psprintf("the vocabulary of \"%s\" is missing", input->name));
 		array_elements(column(1), TEXTOID, &entry, &count);
 		for (int c = 0; c < count; c++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			if (sl_vocabulary_add(input->vocabulary, TextDatumGetCString(entry[c])) != c + 1)
-				sl_damaged(psprintf("the vocabulary of \"%s\" repeats an entry", input->name));
+			if (sl_vocabulary_add(input->vocabulary, TextDatumGetCString(entry[c])) !=
+				c + 1)
+				sl_damaged(
+					psprintf("the vocabulary of \"%s\" repeats an entry", input->name));
 		}
 		SPI_freetuptable(SPI_tuptable);
 		MemoryContextReset(scratch);
@@ -239,16 +248,20 @@ load_weights(SlModel *m)
 	SPIPlanPtr plan;
 
 	if (m->net.params.total > (Size) sl_memory_limit * 1024 / sizeof(float))
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("model \"%s\" has %zu weights, more than sessionlen.memory_limit can hold",
-							   m->model, m->net.params.total),
-						errhint("Raise sessionlen.memory_limit.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg(
+				 "model \"%s\" has %zu weights, more than sessionlen.memory_limit can hold",
+				 m->model, m->net.params.total),
+			 errhint("Raise sessionlen.memory_limit.")));
 	m->value = MemoryContextAllocExtended(CurrentMemoryContext,
 										  sizeof(float) * m->net.params.total,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	plan = SPI_prepare("SELECT name, shape, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
-					   "AND coalesce(cluster, -1) = $3 ORDER BY name, chunk",
-					   3, (Oid[]){TEXTOID, INT4OID, INT4OID});
+	plan = SPI_prepare(
+		"SELECT name, shape, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
+		"AND coalesce(cluster, -1) = $3 ORDER BY name, chunk",
+		3, (Oid[]){TEXTOID, INT4OID, INT4OID});
 	portal = SPI_cursor_open(NULL, plan, args, NULL, true);
 	for (;;)
 	{
@@ -309,7 +322,8 @@ load_cluster(const SlModel *whole, int cluster)
 
 		if (strcmp(m->inputs->input[i].name, input->name) != 0 ||
 			m->inputs->input[i].role != input->role ||
-			sl_input_has_vocabulary(&m->inputs->input[i]) != sl_input_has_vocabulary(input))
+			sl_input_has_vocabulary(&m->inputs->input[i]) !=
+				sl_input_has_vocabulary(input))
 			sl_damaged(psprintf("the network of cluster %d has other inputs", cluster));
 		m->inputs->input[i].vocabulary = input->vocabulary;
 	}
@@ -327,17 +341,17 @@ load_members(SlModel *m, int network)
 	int count;
 	int known = sl_vocabulary_count(m->members);
 
-	sl_query_read("SELECT keys FROM sessionlen.network_members WHERE model = $1 AND version = $2 "
-				  "AND cluster = $3",
-				  3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args);
+	sl_query_read(
+		"SELECT keys FROM sessionlen.network_members WHERE model = $1 AND version = $2 "
+		"AND cluster = $3",
+		3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args);
 	if (SPI_processed != 1)
 		sl_damaged("the members of a cluster are missing");
 	array_elements(column(1), TEXTOID, &key, &count);
-	m->member_network = m->member_network == NULL
-							? palloc_extended(sizeof(int) * ((Size) known + count + 1),
-											  MCXT_ALLOC_HUGE)
-							: repalloc_huge(m->member_network,
-											sizeof(int) * ((Size) known + count + 1));
+	m->member_network =
+		m->member_network == NULL
+			? palloc_extended(sizeof(int) * ((Size) known + count + 1), MCXT_ALLOC_HUGE)
+			: repalloc_huge(m->member_network, sizeof(int) * ((Size) known + count + 1));
 	for (int i = 0; i < count; i++)
 	{
 		char *copy = TextDatumGetCString(key[i]);
@@ -431,8 +445,8 @@ sl_net_from_options(SlNet *net, const SlOptions *options, const SlInputs *inputs
 	if (sl_net_define(net, &spec) != SL_OK)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the network is too large or has no inputs"),
-						errdetail("%d numeric features, %d embeddings, %d layers.", spec.inputs,
-								  spec.embeddings, spec.layers)));
+						errdetail("%d numeric features, %d embeddings, %d layers.",
+								  spec.inputs, spec.embeddings, spec.layers)));
 }
 
 bool
@@ -442,9 +456,10 @@ sl_store_load_checkpoint(const char *model, int version, SlTrainState *state, in
 	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version)};
 	size_t filled = 0;
 
-	sl_query_read("SELECT data, step, mu_product FROM sessionlen.checkpoints WHERE model = $1 AND "
-			 "version = $2 AND cluster IS NULL ORDER BY moment, chunk",
-			 2, (Oid[]){TEXTOID, INT4OID}, args);
+	sl_query_read(
+		"SELECT data, step, mu_product FROM sessionlen.checkpoints WHERE model = $1 AND "
+		"version = $2 AND cluster IS NULL ORDER BY moment, chunk",
+		2, (Oid[]){TEXTOID, INT4OID}, args);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool isnull;

@@ -8,7 +8,8 @@
 #include "store/query.h"
 
 static void
-execute(const char *sql, int count, Oid *types, Datum *args, const char *nulls, bool read_only)
+execute(const char *sql, int count, Oid *types, Datum *args, const char *nulls,
+		bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int code = SPI_execute_with_args(sql, count, types, args, nulls, read_only, 0);

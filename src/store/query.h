@@ -1,6 +1,6 @@
 /*
- * query.h: one SPI call on our own tables (SPI must be connected), and what a call site may
- * keep from one call to the next.
+ * query.h: one SPI call on our own tables (SPI must be connected), and what a call site
+ * may keep from one call to the next.
  */
 #ifndef SL_QUERY_H
 #define SL_QUERY_H
@@ -9,7 +9,8 @@
 
 /* Runs a statement with parameters; nulls as for SPI_execute_with_args, or NULL.  Rows
  * are in SPI_tuptable. */
-extern void sl_query(const char *sql, int count, Oid *types, Datum *args, const char *nulls);
+extern void sl_query(const char *sql, int count, Oid *types, Datum *args,
+					 const char *nulls);
 
 /* The same for a SELECT that sees what the calling statement sees. */
 extern void sl_query_read(const char *sql, int count, Oid *types, Datum *args);

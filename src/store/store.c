@@ -31,7 +31,7 @@ sl_store_blas(void)
 	return psprintf("%s (%s)", sl_blas_version(), sl_blas_kernel());
 }
 
-/* Advisory locks of two keys: ours is the first, the model's name hashed the second.  They
+/* Advisory locks of two keys: ours is the first, the model's name hashed the second. They
  * are of a kind that pg_advisory_lock(), open to every role, can't take. */
 #define LOCK_CLASS 0x736c656e
 #define LOCK_KIND 3
@@ -42,11 +42,13 @@ lock_model(const char *model)
 	LOCKTAG tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, LOCK_CLASS,
-						 hash_bytes((const unsigned char *) model, strlen(model)), LOCK_KIND);
+						 hash_bytes((const unsigned char *) model, strlen(model)),
+						 LOCK_KIND);
 	if (LockAcquire(&tag, ExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-						errmsg("model \"%s\" is being trained by another session", model),
-						errhint("Wait for it to end, or cancel it with pg_cancel_backend().")));
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("model \"%s\" is being trained by another session", model),
+				 errhint("Wait for it to end, or cancel it with pg_cancel_backend().")));
 }
 
 int
@@ -56,14 +58,16 @@ sl_store_begin(const char *model)
 	bool isnull;
 
 	lock_model(model);
-	sl_query("INSERT INTO sessionlen.models (model) VALUES ($1) ON CONFLICT DO NOTHING", 1,
-			 (Oid[]){TEXTOID}, &arg, NULL);
-	sl_query("SELECT last_version + 1 FROM sessionlen.models WHERE model = $1 FOR KEY SHARE", 1,
-			 (Oid[]){TEXTOID}, &arg, NULL);
+	sl_query("INSERT INTO sessionlen.models (model) VALUES ($1) ON CONFLICT DO NOTHING",
+			 1, (Oid[]){TEXTOID}, &arg, NULL);
+	sl_query(
+		"SELECT last_version + 1 FROM sessionlen.models WHERE model = $1 FOR KEY SHARE",
+		1, (Oid[]){TEXTOID}, &arg, NULL);
 	if (SPI_processed == 0)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("must be owner of model \"%s\"", model),
-						errhint("Another role has a model of this name; choose another.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of model \"%s\"", model),
+				 errhint("Another role has a model of this name; choose another.")));
 	return DatumGetInt32(
 		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
@@ -86,8 +90,9 @@ target_text(const SlTarget *scale)
 void
 sl_store_version(const SlVersionRow *row)
 {
-	Oid types[] = {TEXTOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID,
-				   JSONBOID, JSONBOID, JSONBOID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID};
+	Oid types[] = {TEXTOID, INT4OID,  TEXTOID,	TEXTOID,  TEXTOID,	TEXTOID,
+				   TEXTOID, JSONBOID, JSONBOID, JSONBOID, JSONBOID, INT8OID,
+				   INT8OID, INT8OID,  INT8OID,	TEXTOID,  TEXTOID};
 	Datum args[] = {
 		CStringGetTextDatum(row->model),
 		Int32GetDatum(row->version),
@@ -111,11 +116,12 @@ sl_store_version(const SlVersionRow *row)
 
 	nulls[16] = row->censored ? ' ' : 'n';
 
-	sl_query("INSERT INTO sessionlen.model_versions (model, version, source, target, partition_by, "
-			 "order_by, task, options, inputs, target_scale, split, training_rows, "
-			 "validation_rows, test_rows, sequences, blas, censored) VALUES ($1, $2, $3, $4, $5, "
-			 "$6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
-			 lengthof(types), types, args, nulls);
+	sl_query(
+		"INSERT INTO sessionlen.model_versions (model, version, source, target, partition_by, "
+		"order_by, task, options, inputs, target_scale, split, training_rows, "
+		"validation_rows, test_rows, sequences, blas, censored) VALUES ($1, $2, $3, $4, $5, "
+		"$6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+		lengthof(types), types, args, nulls);
 }
 
 /* The network of all users is stored with cluster NULL. */
@@ -135,7 +141,7 @@ null_flag(double value)
 void
 sl_store_epoch(const char *model, int version, int cluster, const SlEpoch *epoch)
 {
-	Oid types[] = {TEXTOID, INT4OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
+	Oid types[] = {TEXTOID,	  INT4OID,	 INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
 				   FLOAT8OID, FLOAT8OID, INT8OID, FLOAT8OID, INT4OID};
 	Datum args[] = {
 		CStringGetTextDatum(model),
@@ -155,16 +161,18 @@ sl_store_epoch(const char *model, int version, int cluster, const SlEpoch *epoch
 	nulls[4] = null_flag(epoch->validation_loss);
 	nulls[5] = null_flag(epoch->validation_mae);
 	nulls[10] = cluster_flag(cluster);
-	sl_query("INSERT INTO sessionlen.training_log (model, version, epoch, training_loss, "
-			 "validation_loss, validation_mae, learning_rate, gradient_norm, row_count, seconds, "
-			 "cluster) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-			 lengthof(types), types, args, nulls);
+	sl_query(
+		"INSERT INTO sessionlen.training_log (model, version, epoch, training_loss, "
+		"validation_loss, validation_mae, learning_rate, gradient_norm, row_count, seconds, "
+		"cluster) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		lengthof(types), types, args, nulls);
 }
 
 void
-sl_store_result(const char *model, int version, const SlTrainResult *result, bool stopped_early)
+sl_store_result(const char *model, int version, const SlTrainResult *result,
+				bool stopped_early)
 {
-	Oid types[] = {TEXTOID, INT4OID, INT4OID, INT4OID, FLOAT8OID,
+	Oid types[] = {TEXTOID,	  INT4OID,	 INT4OID,	INT4OID, FLOAT8OID,
 				   FLOAT8OID, FLOAT8OID, FLOAT8OID, BOOLOID};
 	Datum args[] = {
 		CStringGetTextDatum(model),
@@ -181,18 +189,20 @@ sl_store_result(const char *model, int version, const SlTrainResult *result, boo
 
 	nulls[5] = null_flag(result->best.validation_loss);
 	nulls[6] = null_flag(result->best.validation_mae);
-	sl_query("UPDATE sessionlen.model_versions SET epochs = $3, best_epoch = $4, "
-			 "training_loss = $5, validation_loss = $6, validation_mae = $7, seconds = $8, "
-			 "stopped_early = $9, trained_at = pg_catalog.clock_timestamp() "
-			 "WHERE model = $1 AND version = $2",
-			 lengthof(types), types, args, nulls);
+	sl_query(
+		"UPDATE sessionlen.model_versions SET epochs = $3, best_epoch = $4, "
+		"training_loss = $5, validation_loss = $6, validation_mae = $7, seconds = $8, "
+		"stopped_early = $9, trained_at = pg_catalog.clock_timestamp() "
+		"WHERE model = $1 AND version = $2",
+		lengthof(types), types, args, nulls);
 }
 
 void
 sl_store_network(const SlVersionRow *row, int cluster, const SlTrainResult *result)
 {
-	Oid types[] = {TEXTOID, INT4OID, INT4OID, JSONBOID, JSONBOID, JSONBOID, INT8OID, INT8OID,
-				   INT8OID, INT8OID, INT4OID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
+	Oid types[] = {TEXTOID,	  INT4OID,	 INT4OID,	JSONBOID, JSONBOID, JSONBOID,
+				   INT8OID,	  INT8OID,	 INT8OID,	INT8OID,  INT4OID,	INT4OID,
+				   FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
 	Datum args[] = {
 		CStringGetTextDatum(row->model),
 		Int32GetDatum(row->version),
@@ -215,11 +225,12 @@ sl_store_network(const SlVersionRow *row, int cluster, const SlTrainResult *resu
 
 	nulls[13] = null_flag(result->best.validation_loss);
 	nulls[14] = null_flag(result->best.validation_mae);
-	sl_query("INSERT INTO sessionlen.cluster_networks (model, version, cluster, options, inputs, "
-			 "target_scale, training_rows, validation_rows, test_rows, sequences, epochs, best_epoch, "
-			 "training_loss, validation_loss, validation_mae, seconds) VALUES ($1, $2, $3, $4, $5, "
-			 "$6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-			 lengthof(types), types, args, nulls);
+	sl_query(
+		"INSERT INTO sessionlen.cluster_networks (model, version, cluster, options, inputs, "
+		"target_scale, training_rows, validation_rows, test_rows, sequences, epochs, best_epoch, "
+		"training_loss, validation_loss, validation_mae, seconds) VALUES ($1, $2, $3, $4, $5, "
+		"$6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+		lengthof(types), types, args, nulls);
 }
 
 void
@@ -233,7 +244,8 @@ sl_store_members(const char *model, int version, int cluster, int count, char **
 	args[0] = CStringGetTextDatum(model);
 	args[1] = Int32GetDatum(version);
 	args[2] = Int32GetDatum(cluster);
-	args[3] = PointerGetDatum(construct_array(key, count, TEXTOID, -1, false, TYPALIGN_INT));
+	args[3] =
+		PointerGetDatum(construct_array(key, count, TEXTOID, -1, false, TYPALIGN_INT));
 	sl_query("INSERT INTO sessionlen.network_members (model, version, cluster, keys) "
 			 "VALUES ($1, $2, $3, $4)",
 			 4, (Oid[]){TEXTOID, INT4OID, INT4OID, TEXTARRAYOID}, args, NULL);
@@ -258,10 +270,12 @@ sl_store_vocabularies(const char *model, int version, const SlInputs *inputs)
 		args[0] = CStringGetTextDatum(model);
 		args[1] = Int32GetDatum(version);
 		args[2] = CStringGetTextDatum(input->name);
-		args[3] = PointerGetDatum(construct_array(entry, texts, TEXTOID, -1, false, TYPALIGN_INT));
-		sl_query("INSERT INTO sessionlen.vocabularies (model, version, column_name, entries) "
-				 "VALUES ($1, $2, $3, $4)",
-				 4, (Oid[]){TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID}, args, NULL);
+		args[3] = PointerGetDatum(
+			construct_array(entry, texts, TEXTOID, -1, false, TYPALIGN_INT));
+		sl_query(
+			"INSERT INTO sessionlen.vocabularies (model, version, column_name, entries) "
+			"VALUES ($1, $2, $3, $4)",
+			4, (Oid[]){TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID}, args, NULL);
 	}
 }
 
@@ -285,7 +299,8 @@ void
 sl_store_weights(const char *model, int version, int cluster, const SlParams *params,
 				 const float *value)
 {
-	Oid types[] = {TEXTOID, INT4OID, TEXTOID, INT4OID, INT4ARRAYOID, FLOAT4ARRAYOID, INT4OID};
+	Oid types[] = {TEXTOID,		 INT4OID,		 TEXTOID, INT4OID,
+				   INT4ARRAYOID, FLOAT4ARRAYOID, INT4OID};
 	char nulls[] = "       ";
 
 	for (int p = 0; p < params->count; p++)
@@ -296,7 +311,8 @@ sl_store_weights(const char *model, int version, int cluster, const SlParams *pa
 
 		for (size_t from = 0; from < n; from += CHUNK)
 		{
-			Datum data = real_array(value + param->offset + from, (int) Min(n - from, CHUNK));
+			Datum data =
+				real_array(value + param->offset + from, (int) Min(n - from, CHUNK));
 			Datum args[] = {
 				CStringGetTextDatum(model),
 				Int32GetDatum(version),
@@ -310,28 +326,30 @@ sl_store_weights(const char *model, int version, int cluster, const SlParams *pa
 
 			CHECK_FOR_INTERRUPTS();
 			nulls[6] = cluster_flag(cluster);
-			sl_query("INSERT INTO sessionlen.weights (model, version, name, chunk, shape, data, "
-					 "cluster) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-					 lengthof(types), types, args, nulls);
+			sl_query(
+				"INSERT INTO sessionlen.weights (model, version, name, chunk, shape, data, "
+				"cluster) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+				lengthof(types), types, args, nulls);
 			pfree(DatumGetPointer(data));
 		}
 	}
 }
 
 void
-sl_store_checkpoint(const char *model, int version, const SlTrainState *state, int moments,
-					size_t total)
+sl_store_checkpoint(const char *model, int version, const SlTrainState *state,
+					int moments, size_t total)
 {
-	Oid types[] = {TEXTOID, INT4OID, INT4OID, INT4OID, INT8OID, FLOAT8OID, FLOAT4ARRAYOID};
+	Oid types[] = {TEXTOID, INT4OID,   INT4OID,		  INT4OID,
+				   INT8OID, FLOAT8OID, FLOAT4ARRAYOID};
 	Datum name = CStringGetTextDatum(model);
 
-	sl_query("DELETE FROM sessionlen.checkpoints WHERE model = $1", 1, (Oid[]){TEXTOID}, &name,
-			 NULL);
+	sl_query("DELETE FROM sessionlen.checkpoints WHERE model = $1", 1, (Oid[]){TEXTOID},
+			 &name, NULL);
 	for (int m = 0; m < moments; m++)
 		for (size_t from = 0; from < total; from += CHUNK)
 		{
-			Datum data =
-				real_array(state->moments + m * total + from, (int) Min(total - from, CHUNK));
+			Datum data = real_array(state->moments + m * total + from,
+									(int) Min(total - from, CHUNK));
 			Datum args[] = {
 				name,
 				Int32GetDatum(version),
@@ -342,9 +360,10 @@ sl_store_checkpoint(const char *model, int version, const SlTrainState *state, i
 				data,
 			};
 
-			sl_query("INSERT INTO sessionlen.checkpoints (model, version, moment, chunk, step, "
-					 "mu_product, data) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-					 lengthof(types), types, args, NULL);
+			sl_query(
+				"INSERT INTO sessionlen.checkpoints (model, version, moment, chunk, step, "
+				"mu_product, data) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+				lengthof(types), types, args, NULL);
 			pfree(DatumGetPointer(data));
 		}
 }
@@ -353,7 +372,8 @@ static void
 store_baselines(const char *model, int version, int count, char **keys, const int64 *rows,
 				const double *mean, const double *median)
 {
-	Oid types[] = {TEXTOID, INT4OID, TEXTARRAYOID, INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID};
+	Oid types[] = {TEXTOID,		 INT4OID,		 TEXTARRAYOID,
+				   INT8ARRAYOID, FLOAT8ARRAYOID, FLOAT8ARRAYOID};
 	Datum *element[4];
 	bool *isnull = palloc0(sizeof(bool) * Max(count, 1));
 	Datum args[6];
@@ -371,32 +391,34 @@ store_baselines(const char *model, int version, int count, char **keys, const in
 	}
 	args[0] = CStringGetTextDatum(model);
 	args[1] = Int32GetDatum(version);
-	args[2] = PointerGetDatum(
-		construct_md_array(element[0], isnull, 1, &count, &one, TEXTOID, -1, false, TYPALIGN_INT));
+	args[2] = PointerGetDatum(construct_md_array(element[0], isnull, 1, &count, &one,
+												 TEXTOID, -1, false, TYPALIGN_INT));
 	args[3] = PointerGetDatum(
 		construct_array(element[1], count, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 	for (int a = 2; a < 4; a++)
-		args[a + 2] = PointerGetDatum(
-			construct_array(element[a], count, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	sl_query("INSERT INTO sessionlen.baselines (model, version, key, row_count, mean, median) "
-			 "SELECT $1, $2, u.* FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
-			 "pg_catalog.unnest($5), pg_catalog.unnest($6)) AS u",
-			 6, types, args, NULL);
+		args[a + 2] = PointerGetDatum(construct_array(element[a], count, FLOAT8OID, 8,
+													  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	sl_query(
+		"INSERT INTO sessionlen.baselines (model, version, key, row_count, mean, median) "
+		"SELECT $1, $2, u.* FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), "
+		"pg_catalog.unnest($5), pg_catalog.unnest($6)) AS u",
+		6, types, args, NULL);
 }
 
 void
-sl_store_baselines(const char *model, int version, int count, char **keys, const int64 *rows,
-				   const double *mean, const double *median)
+sl_store_baselines(const char *model, int version, int count, char **keys,
+				   const int64 *rows, const double *mean, const double *median)
 {
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "sessionlen baselines",
-												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen baselines", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext context = MemoryContextSwitchTo(scratch);
 
 	for (int from = 0; from < count; from += KEYS)
 	{
 		CHECK_FOR_INTERRUPTS();
-		store_baselines(model, version, Min(count - from, KEYS), keys ? keys + from : NULL,
-						rows + from, mean + from, median + from);
+		store_baselines(model, version, Min(count - from, KEYS),
+						keys ? keys + from : NULL, rows + from, mean + from,
+						median + from);
 		MemoryContextReset(scratch);
 	}
 	MemoryContextSwitchTo(context);
@@ -408,8 +430,9 @@ sl_store_deploy(const char *model, int version)
 {
 	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version)};
 
-	sl_query("UPDATE sessionlen.models SET deployed = $2, last_version = (SELECT "
-			 "pg_catalog.max(v.version) FROM sessionlen.model_versions v WHERE v.model = $1) "
-			 "WHERE model = $1",
-			 2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
+	sl_query(
+		"UPDATE sessionlen.models SET deployed = $2, last_version = (SELECT "
+		"pg_catalog.max(v.version) FROM sessionlen.model_versions v WHERE v.model = $1) "
+		"WHERE model = $1",
+		2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
 }

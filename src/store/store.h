@@ -76,16 +76,21 @@ typedef struct SlVersionRow
 } SlVersionRow;
 
 extern void sl_store_version(const SlVersionRow *row);
-extern void sl_store_epoch(const char *model, int version, int cluster, const SlEpoch *epoch);
+extern void sl_store_epoch(const char *model, int version, int cluster,
+						   const SlEpoch *epoch);
 extern void sl_store_result(const char *model, int version, const SlTrainResult *result,
 							bool stopped_early);
-/* A cluster's network; row->part_rows, sequences, options, inputs and scale are its own. */
-extern void sl_store_network(const SlVersionRow *row, int cluster, const SlTrainResult *result);
-extern void sl_store_members(const char *model, int version, int cluster, int count, char **keys);
+/* A cluster's network; row->part_rows, sequences, options, inputs and scale are its own.
+ */
+extern void sl_store_network(const SlVersionRow *row, int cluster,
+							 const SlTrainResult *result);
+extern void sl_store_members(const char *model, int version, int cluster, int count,
+							 char **keys);
 extern void sl_store_vocabularies(const char *model, int version, const SlInputs *inputs);
-extern void sl_store_weights(const char *model, int version, int cluster, const SlParams *params,
-							 const float *value);
-/* The optimiser's state for the network of all users; checkpoints of older versions are removed. */
+extern void sl_store_weights(const char *model, int version, int cluster,
+							 const SlParams *params, const float *value);
+/* The optimiser's state for the network of all users; checkpoints of older versions are
+ * removed. */
 extern void sl_store_checkpoint(const char *model, int version, const SlTrainState *state,
 								int moments, size_t total);
 /* Loads it if it is of this size; false if there is none. */
@@ -93,7 +98,8 @@ extern bool sl_store_load_checkpoint(const char *model, int version, SlTrainStat
 									 int moments, size_t total);
 /* keys NULL: the row over all keys. */
 extern void sl_store_baselines(const char *model, int version, int count, char **keys,
-							   const int64 *rows, const double *mean, const double *median);
+							   const int64 *rows, const double *mean,
+							   const double *median);
 /* Lets one of the versions just stored serve. */
 extern void sl_store_deploy(const char *model, int version);
 
@@ -102,7 +108,7 @@ extern char *sl_store_blas(void);
 
 /* The loss and the network's shape that options and inputs ask for. */
 extern void sl_loss_from_options(SlLoss *loss, const SlOptions *options);
-extern void sl_net_from_options(SlNet *net, const SlOptions *options, const SlInputs *inputs,
-								const SlLoss *loss);
+extern void sl_net_from_options(SlNet *net, const SlOptions *options,
+								const SlInputs *inputs, const SlLoss *loss);
 
 #endif

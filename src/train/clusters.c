@@ -2,8 +2,8 @@
  * clusters.c: a network for each cluster of a stored clustering.
  *
  * Labels are copied into the version, so that fitting the clusters again, or dropping
- * them, changes nothing for a model that was trained.  Users without a label, and those of
- * clusters too small to train on, are served by the network of all users.
+ * them, changes nothing for a model that was trained.  Users without a label, and those
+ * of clusters too small to train on, are served by the network of all users.
  */
 #include "postgres.h"
 
@@ -27,7 +27,8 @@ sl_training_users(const SlRows *rows, const bool *keep)
 	int users = 0;
 
 	for (int s = 0; s < rows->sequences; s++)
-		for (int i = rows->start[s]; i < rows->start[s + 1] && (keep == NULL || keep[s]); i++)
+		for (int i = rows->start[s]; i < rows->start[s + 1] && (keep == NULL || keep[s]);
+			 i++)
 			if (rows->part[i] == SL_TRAIN && !isnan(rows->y[i]))
 			{
 				users++;
@@ -52,11 +53,13 @@ read_labels(const char *name, const SlRows *rows, SlClusters *clusters)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		char *key = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		Datum label = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
+		Datum label =
+			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
 		int code = sl_vocabulary_code(rows->keys, key);
 
 		if (!isnull && DatumGetInt32(label) >= MAX_CLUSTERS)
-			sl_damaged(psprintf("clustering \"%s\" has a cluster %d", name, DatumGetInt32(label)));
+			sl_damaged(psprintf("clustering \"%s\" has a cluster %d", name,
+								DatumGetInt32(label)));
 		if (code > 0 && !isnull && DatumGetInt32(label) >= 0)
 		{
 			clusters->cluster[code - 1] = DatumGetInt32(label);
@@ -66,9 +69,10 @@ read_labels(const char *name, const SlRows *rows, SlClusters *clusters)
 	}
 	SPI_freetuptable(SPI_tuptable);
 	if (clusters->count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("no partition key of the source is in clustering \"%s\"", name),
-						errhint("Its keys must be the values of partition_by.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("no partition key of the source is in clustering \"%s\"", name),
+				 errhint("Its keys must be the values of partition_by.")));
 }
 
 /* The options given for one cluster, NULL if there are none. */
@@ -104,14 +108,16 @@ check_by_cluster(const SlOptions *options, Jsonb *given, int clusters)
 		SlOptions own;
 
 		if (*name == '\0' || *end != '\0' || number < 0 || number >= clusters)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("option \"by_cluster\" names \"%s\", which is no cluster", name),
-							errhint("Clusters are numbered from 0 to %d.", clusters - 1)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"by_cluster\" names \"%s\", which is no cluster", name),
+				 errhint("Clusters are numbered from 0 to %d.", clusters - 1)));
 		sl_options_read(&own, given, cluster_options(options, (int) number));
 		if ((own.sequence_length > 1) != (options->sequence_length > 1))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("cluster %ld can't have a sequence_length of %d", number,
-								   own.sequence_length),
+							errmsg("cluster %ld can't have a sequence_length of %d",
+								   number, own.sequence_length),
 							errhint("Either all networks carry a state or none does.")));
 		JsonbIteratorNext(&it, &key, true); /* past the value */
 	}
@@ -123,8 +129,8 @@ sl_clusters_read(const SlTrainCall *call, const SlRows *rows, const SlOptions *o
 {
 	SlClusters *clusters = palloc0(sizeof(SlClusters));
 
-	clusters->cluster =
-		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->sequences);
+	clusters->cluster = MemoryContextAllocHuge(CurrentMemoryContext,
+											   sizeof(int) * (Size) rows->sequences);
 	for (int s = 0; s < rows->sequences; s++)
 		clusters->cluster[s] = SL_NO_CLUSTER;
 	read_labels(call->clusters, rows, clusters);
@@ -144,8 +150,8 @@ base_network(const SlModel *base, int cluster)
 
 /* Trains the network of the sequences with keep[s] and notes who they are. */
 static void
-train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep, const SlModel *base,
-			  Size limit)
+train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep,
+			  const SlModel *base, Size limit)
 {
 	const SlTrainCall *call = whole->call;
 	SlRows *rows = sl_rows_subset(whole->source->rows, call->count, keep);
@@ -156,11 +162,13 @@ train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep, const S
 				 .version = whole->version,
 				 .cluster = cluster};
 	Jsonb *own = cluster_options(whole->options, cluster);
-	char **keys = palloc_extended(sizeof(char *) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
+	char **keys =
+		palloc_extended(sizeof(char *) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
 
 	sl_options_read(&options, given, own);
 	sl_options_for_size(&options, given, own, sl_training_users(rows, NULL));
-	if (options.time_limit > 0) /* one limit for all networks: an epoch's first step at least */
+	if (options.time_limit >
+		0) /* one limit for all networks: an epoch's first step at least */
 		options.time_limit = Max(options.time_limit - whole->result.seconds, 1e-6);
 	if (options.verbose)
 		ereport(NOTICE, (errmsg("cluster %d: %d users", cluster, rows->sequences)));
@@ -176,16 +184,16 @@ train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep, const S
 }
 
 void
-sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given, const SlModel *base,
-				  Size limit)
+sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given,
+				  const SlModel *base, Size limit)
 {
 	const SlRows *rows = whole->source->rows;
 	bool *keep = palloc_extended(sizeof(bool) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
 
 	for (int c = 0; c < clusters->count; c++)
 	{
-		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen cluster",
-													  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext context = AllocSetContextCreate(
+			CurrentMemoryContext, "sessionlen cluster", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		int users;
 
@@ -195,9 +203,11 @@ sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given, const 
 		if (users >= whole->options->min_users)
 			train_cluster(whole, given, c, keep, base_network(base, c), limit);
 		else if (whole->options->verbose)
-			ereport(NOTICE, (errmsg("cluster %d: %d users with training rows, fewer than min_users; "
-									"the network of all users serves them",
-									c, users)));
+			ereport(
+				NOTICE,
+				(errmsg("cluster %d: %d users with training rows, fewer than min_users; "
+						"the network of all users serves them",
+						c, users)));
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 	}

@@ -36,11 +36,13 @@ sl_input_has_vocabulary(const SlInput *input)
 static void
 bad_preparation(const char *column, const char *given)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized preprocessing %s for column \"%s\"", given, column),
-			 errhint("Valid are \"standardize\", \"min_max\", \"log1p\", \"none\", \"one_hot\", "
-					 "\"code\", {\"embedding\": n}, or {\"as\": one of these, \"fold\": true}.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("unrecognized preprocessing %s for column \"%s\"", given, column),
+		 errhint(
+			 "Valid are \"standardize\", \"min_max\", \"log1p\", \"none\", \"one_hot\", "
+			 "\"code\", {\"embedding\": n}, or {\"as\": one of these, \"fold\": true}.")));
 }
 
 static void
@@ -73,9 +75,12 @@ read_preparation(SlInput *input, const JsonbValue *value)
 		double dim = field->type == jbvNumeric ? sl_json_number(field) : 0;
 
 		if (!(dim >= 1 && dim <= 4096) || dim != floor(dim))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("the embedding of column \"%s\" must have from 1 to 4096 dimensions",
-								   input->name)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg(
+					 "the embedding of column \"%s\" must have from 1 to 4096 dimensions",
+					 input->name)));
 		input->prep = SL_PREP_EMBEDDING;
 		input->dim = (int) dim;
 	}
@@ -95,7 +100,8 @@ read_preparation(SlInput *input, const JsonbValue *value)
 		if (token != WJB_KEY)
 			continue;
 		name = sl_json_cstring(&key);
-		if (strcmp(name, "as") != 0 && strcmp(name, "embedding") != 0 && strcmp(name, "fold") != 0)
+		if (strcmp(name, "as") != 0 && strcmp(name, "embedding") != 0 &&
+			strcmp(name, "fold") != 0)
 			bad_preparation(input->name, psprintf("\"%s\"", name));
 	}
 }
@@ -117,16 +123,17 @@ check_columns(Jsonb *columns, int count, char **names)
 		for (int i = 0; i < count; i++)
 			known |= strcmp(names[i], sl_json_cstring(&key)) == 0;
 		if (!known)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("option \"columns\" names \"%s\", which is not an input",
-								   sl_json_cstring(&key)),
-							errhint("Name it in static, known or observed too.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"columns\" names \"%s\", which is not an input",
+							sl_json_cstring(&key)),
+					 errhint("Name it in static, known or observed too.")));
 	}
 }
 
 SlInputs *
-sl_inputs_choose(int count, char **names, const SlRole *roles, const SlValueReader *readers,
-				 Jsonb *columns, bool standardize)
+sl_inputs_choose(int count, char **names, const SlRole *roles,
+				 const SlValueReader *readers, Jsonb *columns, bool standardize)
 {
 	SlInputs *inputs = palloc0(sizeof(SlInputs));
 
@@ -151,11 +158,13 @@ sl_inputs_choose(int count, char **names, const SlRole *roles, const SlValueRead
 		if (asked != NULL)
 			read_preparation(input, asked);
 		if (!sl_input_has_vocabulary(input) && !sl_value_is_number(&readers[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of type %s can't be prepared by \"%s\"", names[i],
-							format_type_be(readers[i].type), prep_names[input->prep]),
-					 errhint("Text columns take \"one_hot\", \"code\" or {\"embedding\": n}.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of type %s can't be prepared by \"%s\"", names[i],
+						format_type_be(readers[i].type), prep_names[input->prep]),
+				 errhint(
+					 "Text columns take \"one_hot\", \"code\" or {\"embedding\": n}.")));
 		if (sl_input_has_vocabulary(input))
 			input->vocabulary = sl_vocabulary_create();
 	}
@@ -240,8 +249,8 @@ sl_input_fit_text(SlInput *input, int32 *code, const bool *use, int64 rows, int 
 {
 	int texts = sl_vocabulary_count(input->vocabulary);
 	Count *count = palloc_extended(sizeof(Count) * ((Size) texts + 1), MCXT_ALLOC_HUGE);
-	int32 *renumbered =
-		palloc_extended(sizeof(int32) * ((Size) texts + 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int32 *renumbered = palloc_extended(sizeof(int32) * ((Size) texts + 1),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	SlVocabulary *kept = sl_vocabulary_create();
 	double sum = 0;
 	double squares = 0;
@@ -293,8 +302,8 @@ sl_inputs_lay_out(SlInputs *inputs)
 			if (texts > MAX_ONE_HOT)
 				ereport(ERROR,
 						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						 errmsg("column \"%s\" has %d values, too many for one_hot", input->name,
-								texts),
+						 errmsg("column \"%s\" has %d values, too many for one_hot",
+								input->name, texts),
 						 errhint("Use {\"embedding\": n}, or raise min_count.")));
 			input->width = texts;
 		}
@@ -302,7 +311,8 @@ sl_inputs_lay_out(SlInputs *inputs)
 		{
 			if (inputs->embeddings == SL_MAX_EMBEDDINGS)
 				ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-								errmsg("more than %d columns have an embedding", SL_MAX_EMBEDDINGS)));
+								errmsg("more than %d columns have an embedding",
+									   SL_MAX_EMBEDDINGS)));
 			input->width = 0;
 			input->slot = inputs->embeddings++;
 		}
@@ -364,11 +374,13 @@ sl_inputs_apply(const SlInputs *inputs, const SlCellValue *cell, float *x, int32
 			double v = input->prep == SL_PREP_CODE ? cell[i].code : cell[i].number;
 			bool missing = isnan(v);
 
-			out[0] = missing ? 0 : (float) ((shaped(input, v) - input->mean) / input->scale);
+			out[0] =
+				missing ? 0 : (float) ((shaped(input, v) - input->mean) / input->scale);
 			if (!isfinite(out[0]))
-				ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-								errmsg("a value of column \"%s\" is out of range", input->name),
-								errdetail("%g leaves single precision.", v)));
+				ereport(ERROR,
+						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						 errmsg("a value of column \"%s\" is out of range", input->name),
+						 errdetail("%g leaves single precision.", v)));
 			if (input->indicator)
 				out[1] = missing;
 		}

@@ -35,7 +35,7 @@ typedef struct SlInput
 	char *name;
 	SlRole role;
 	SlPrep prep;
-	bool fold; /* texts are lower-cased and trimmed */
+	bool fold;		/* texts are lower-cased and trimmed */
 	bool indicator; /* training rows had NULLs: one more feature says so */
 	double mean;	/* the value becomes (f(v) - mean) / scale */
 	double scale;
@@ -51,7 +51,7 @@ typedef struct SlInputs
 {
 	int count;
 	SlInput *input;
-	int width;		/* numeric features of a row */
+	int width; /* numeric features of a row */
 	int embeddings;
 } SlInputs;
 
@@ -68,10 +68,12 @@ typedef union SlCellValue
  * the defaults; readers[] are of the columns' types.  Vocabularies are empty yet.
  */
 extern SlInputs *sl_inputs_choose(int count, char **names, const SlRole *roles,
-								  const SlValueReader *readers, Jsonb *columns, bool standardize);
+								  const SlValueReader *readers, Jsonb *columns,
+								  bool standardize);
 
 /* Fits mean, scale and indicator of a numeric input on values with use[i]. */
-extern void sl_input_fit_number(SlInput *input, const float *value, const bool *use, int64 rows);
+extern void sl_input_fit_number(SlInput *input, const float *value, const bool *use,
+								int64 rows);
 
 /* Keeps texts that occur min_count times among rows with use[i], most frequent first, and
  * renumbers code[].  For code inputs also fits mean and scale. */

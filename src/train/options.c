@@ -24,11 +24,11 @@ typedef enum OptionKind
 	OPT_REAL,
 	OPT_BOOL,
 	OPT_STANDARDIZE, /* true, false or "mixed" */
-	OPT_NAME,	 /* one of a list of names, kept as its index */
-	OPT_HIDDEN,	 /* a number or an array of numbers, one a layer */
-	OPT_LEVELS,	 /* quantiles */
-	OPT_COLUMNS, /* object: column -> preprocessing */
-	OPT_BY_CLUSTER, /* object: cluster -> options */
+	OPT_NAME,		 /* one of a list of names, kept as its index */
+	OPT_HIDDEN,		 /* a number or an array of numbers, one a layer */
+	OPT_LEVELS,		 /* quantiles */
+	OPT_COLUMNS,	 /* object: column -> preprocessing */
+	OPT_BY_CLUSTER,	 /* object: cluster -> options */
 	OPT_SPLIT,
 	OPT_SEARCH
 } OptionKind;
@@ -163,7 +163,8 @@ sl_option_wrong_type(const char *key, const char *wanted, const JsonbValue *valu
 }
 
 double
-sl_option_number(const char *key, const JsonbValue *value, double min, double max, bool whole)
+sl_option_number(const char *key, const JsonbValue *value, double min, double max,
+				 bool whole)
 {
 	double number;
 
@@ -269,12 +270,12 @@ read_option(SlOptions *options, const Option *option, const JsonbValue *value)
 	switch (option->kind)
 	{
 		case OPT_INT:
-			*FIELD(int, options, option) =
-				(int) sl_option_number(option->key, value, option->min, option->max, true);
+			*FIELD(int, options, option) = (int) sl_option_number(
+				option->key, value, option->min, option->max, true);
 			break;
 		case OPT_INT64:
-			*FIELD(int64, options, option) =
-				(int64) sl_option_number(option->key, value, option->min, option->max, true);
+			*FIELD(int64, options, option) = (int64) sl_option_number(
+				option->key, value, option->min, option->max, true);
 			break;
 		case OPT_REAL:
 			*FIELD(double, options, option) =
@@ -360,10 +361,9 @@ sl_option_is_searchable(const char *key)
 	return option->kind != OPT_SEARCH && option->kind != OPT_SPLIT &&
 		   option->kind != OPT_COLUMNS && option->kind != OPT_BY_CLUSTER &&
 		   strcmp(key, "min_users") != 0 && strcmp(key, "mixed_threshold") != 0 &&
-		   strcmp(key, "warm_start") != 0 &&
-		   strcmp(key, "min_count") != 0 && strcmp(key, "standardize") != 0 &&
-		   strcmp(key, "target_transform") != 0 && strcmp(key, "upper_percentile") != 0 &&
-		   strcmp(key, "verbose") != 0;
+		   strcmp(key, "warm_start") != 0 && strcmp(key, "min_count") != 0 &&
+		   strcmp(key, "standardize") != 0 && strcmp(key, "target_transform") != 0 &&
+		   strcmp(key, "upper_percentile") != 0 && strcmp(key, "verbose") != 0;
 }
 
 static bool
@@ -440,11 +440,12 @@ sl_options_for_size(SlOptions *options, Jsonb *given, Jsonb *over, int users)
 
 	if (!options->mixed)
 		return;
-	chosen = sl_json_parse(users <= options->mixed_threshold ? "{\"standardize\": true}"
-															 : "{\"standardize\": false}");
+	chosen =
+		sl_json_parse(users <= options->mixed_threshold ? "{\"standardize\": true}"
+														: "{\"standardize\": false}");
 	if (over != NULL)
-		chosen = DatumGetJsonbP(
-			DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(over), JsonbPGetDatum(chosen)));
+		chosen = DatumGetJsonbP(DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(over),
+													JsonbPGetDatum(chosen)));
 	sl_options_read(options, given, chosen);
 }
 
@@ -540,8 +541,9 @@ sl_options_list(PG_FUNCTION_ARGS)
 	for (int i = 0; i < OPTION_COUNT; i++)
 	{
 		static const char *const kinds[] = {
-			"integer",			"integer", "number", "boolean", "boolean or mixed", "name",
-			"integer or array", "array",   "object", "object",	"object",			"object"};
+			"integer",			"integer", "number",		   "boolean",
+			"boolean or mixed", "name",	   "integer or array", "array",
+			"object",			"object",  "object",		   "object"};
 		const Option *option = &option_table[i];
 		Datum values[5];
 		bool nulls[5] = {false};

@@ -84,8 +84,8 @@ extern void sl_options_for_size(SlOptions *options, Jsonb *given, Jsonb *over, i
 extern char *sl_options_text(const SlOptions *options);
 
 /* A number in [min, max], whole if asked. */
-extern double sl_option_number(const char *key, const JsonbValue *value, double min, double max,
-							   bool whole);
+extern double sl_option_number(const char *key, const JsonbValue *value, double min,
+							   double max, bool whole);
 
 /* Raises the error for an option of the wrong JSON type. */
 extern void sl_option_wrong_type(const char *key, const char *wanted,

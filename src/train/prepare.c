@@ -58,10 +58,11 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 			validation[i] = 1;
 	}
 	if (n == 0)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("no row is left to train on"),
-						errdetail("%d rows were read; none with a known target is in the "
-								  "training part.",
-								  rows->rows)));
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND), errmsg("no row is left to train on"),
+				 errdetail("%d rows were read; none with a known target is in the "
+						   "training part.",
+						   rows->rows)));
 	if (upper_percentile < 100)
 	{
 		qsort(sorted, n, sizeof(float), by_value);
@@ -82,11 +83,13 @@ check_target(const SlRows *rows, const SlOptions *options)
 		return;
 	for (int i = 0; i < rows->rows; i++)
 		if (rows->y[i] < 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("target holds values below 0"),
-							errdetail("One is %g.", rows->y[i]),
-							errhint("target_transform log1p and the losses mape and weibull take "
-									"only values from 0 up.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("target holds values below 0"),
+				 errdetail("One is %g.", rows->y[i]),
+				 errhint("target_transform log1p and the losses mape and weibull take "
+						 "only values from 0 up.")));
 }
 
 /* Mean and deviation of f(y) over training rows. */
@@ -130,7 +133,8 @@ scale_target(SlPrepared *p, const SlRows *rows)
 
 	for (int i = 0; i < rows->rows; i++)
 	{
-		scaled[i] = isnan(rows->y[i]) ? 0 : (float) sl_target_forward(&p->set.target, rows->y[i]);
+		scaled[i] =
+			isnan(rows->y[i]) ? 0 : (float) sl_target_forward(&p->set.target, rows->y[i]);
 		if (p->set.train_weight[i] > 0)
 			sorted[n++] = scaled[i];
 	}
@@ -208,7 +212,8 @@ fit_texts(SlInputs *inputs, SlRows *rows, int min_count)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (sl_input_has_vocabulary(&inputs->input[c]))
-			sl_input_fit_text(&inputs->input[c], rows->column[c], use, rows->rows, min_count);
+			sl_input_fit_text(&inputs->input[c], rows->column[c], use, rows->rows,
+							  min_count);
 	}
 	pfree(use);
 }
@@ -218,8 +223,9 @@ static SlInputs *
 fit_inputs(const SlTrainCall *call, const SlTrainSource *source, const SlRows *rows,
 		   const SlOptions *options)
 {
-	SlInputs *inputs = sl_inputs_choose(call->count, call->names, call->roles, source->readers,
-										options->columns, options->standardize);
+	SlInputs *inputs =
+		sl_inputs_choose(call->count, call->names, call->roles, source->readers,
+						 options->columns, options->standardize);
 	bool *use = training_rows(rows);
 
 	for (int c = 0; c < inputs->count; c++)
@@ -283,21 +289,24 @@ base_inputs(const SlModel *base, const SlTrainCall *call, const SlOptions *optio
 			   base->inputs->input[i].role == call->roles[i];
 	if (!same)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("warm_start needs the input columns of version %d", base->version),
+						errmsg("warm_start needs the input columns of version %d",
+							   base->version),
 						errhint("Name the same columns in the same roles and order.")));
 	if (!sl_options_same_target(&base->options, options))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("warm_start needs the target_transform of version %d", base->version),
-				 errdetail("It is %s, with the loss %s.",
-						   sl_target_transform_name(base->options.target_transform),
-						   sl_loss_name(base->options.loss)),
-				 errhint("Give the same one; mape and weibull can't follow other losses.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("warm_start needs the target_transform of version %d", base->version),
+			 errdetail("It is %s, with the loss %s.",
+					   sl_target_transform_name(base->options.target_transform),
+					   sl_loss_name(base->options.loss)),
+			 errhint("Give the same one; mape and weibull can't follow other losses.")));
 	return base->inputs;
 }
 
 SlTrainSource *
-sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel *base, Size limit)
+sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel *base,
+			   Size limit)
 {
 	SlTrainSource *source = palloc0(sizeof(SlTrainSource));
 	SlRequest request = {.source = call->source,
@@ -312,14 +321,15 @@ sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel 
 	SlCursor *cursor;
 
 	*split = options->split;
-	if (split->by == SL_SPLIT_TIME && split->test_from == NULL && split->validation_from == NULL)
+	if (split->by == SL_SPLIT_TIME && split->test_from == NULL &&
+		split->validation_from == NULL)
 		sl_split_find_cuts(split, call->source, call->order_by);
 	cursor = sl_cursor_open(&request, false);
 	source->readers = cursor->reader + SL_COLUMNS;
-	source->inputs = base ? base_inputs(base, call, options)
-						  : sl_inputs_choose(call->count, call->names, call->roles,
-											 source->readers, options->columns,
-											 options->standardize);
+	source->inputs =
+		base ? base_inputs(base, call, options)
+			 : sl_inputs_choose(call->count, call->names, call->roles, source->readers,
+								options->columns, options->standardize);
 	source->rows = sl_rows_read(cursor, source->inputs, split, base == NULL, limit);
 	sl_cursor_close(cursor);
 	check_target(source->rows, options);
@@ -346,15 +356,17 @@ sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
 		p->inputs = base->inputs;
 		p->set.target = base->scale;
 	}
-	p->bytes = (Size) rows->rows * (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 5) +
-									2 * sizeof(uint8));
+	p->bytes = (Size) rows->rows *
+			   (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 5) +
+				2 * sizeof(uint8));
 	if (p->bytes > limit)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("the features of %d rows need %zu MB, more than "
-							   "sessionlen.memory_limit",
-							   rows->rows, p->bytes >> 20),
-						errhint("Raise sessionlen.memory_limit, or use fewer or smaller columns "
-								"(one_hot is wide).")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("the features of %d rows need %zu MB, more than "
+						"sessionlen.memory_limit",
+						rows->rows, p->bytes >> 20),
+				 errhint("Raise sessionlen.memory_limit, or use fewer or smaller columns "
+						 "(one_hot is wide).")));
 	make_features(p, rows);
 	scale_target(p, rows);
 	if (call->clusters)

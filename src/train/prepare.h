@@ -19,7 +19,7 @@ typedef struct SlTrainCall
 	char *censored; /* NULL: none */
 	char *task;
 	char *clusters; /* a stored clustering, or NULL */
-	int count; /* input columns, all roles */
+	int count;		/* input columns, all roles */
 	char **names;
 	SlRole *roles;
 } SlTrainCall;
@@ -57,7 +57,8 @@ extern SlTrainSource *sl_source_read(const SlTrainCall *call, const SlOptions *o
 
 /* Prepares rows of the source (all, or a subset) for a network; base is the network a
  * warm start goes on from, or NULL. */
-extern SlPrepared *sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
-							  const SlOptions *options, const SlModel *base, Size limit);
+extern SlPrepared *sl_prepare(const SlTrainCall *call, const SlTrainSource *source,
+							  SlRows *rows, const SlOptions *options, const SlModel *base,
+							  Size limit);
 
 #endif

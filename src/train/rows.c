@@ -100,11 +100,12 @@ sl_cursor_open(const SlRequest *request, bool by_partition)
 
 		/* a name that is not a column's can still mean the whole row */
 		if (type_is_rowtype(type))
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"%s\" is of the row type %s",
-								   NameStr(TupleDescAttr(cursor->portal->tupDesc, i)->attname),
-								   format_type_be(type)),
-							errhint("Name its fields in a query.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" is of the row type %s",
+							NameStr(TupleDescAttr(cursor->portal->tupDesc, i)->attname),
+							format_type_be(type)),
+					 errhint("Name its fields in a query.")));
 		sl_value_reader(&cursor->reader[i], type);
 	}
 	if (cursor->reader[SL_COLUMN_CENSORED].kind != SL_VALUE_BOOL)
@@ -112,9 +113,8 @@ sl_cursor_open(const SlRequest *request, bool by_partition)
 						errmsg("the censored column \"%s\" must be of type boolean",
 							   request->censored)));
 	cursor->target = request->target;
-	cursor->has_part =
-		request->split &&
-		(request->split->by == SL_SPLIT_COLUMN || request->split->by == SL_SPLIT_TIME);
+	cursor->has_part = request->split && (request->split->by == SL_SPLIT_COLUMN ||
+										  request->split->by == SL_SPLIT_TIME);
 	cursor->batch = AllocSetContextCreate(CurrentMemoryContext, "sessionlen rows",
 										  ALLOCSET_DEFAULT_SIZES);
 	return cursor;
@@ -140,8 +140,8 @@ sl_cursor_next(SlCursor *cursor)
 		if (cursor->fetched == 0)
 			return false;
 	}
-	heap_deform_tuple(cursor->table->vals[cursor->at], cursor->table->tupdesc, cursor->value,
-					  cursor->isnull);
+	heap_deform_tuple(cursor->table->vals[cursor->at], cursor->table->tupdesc,
+					  cursor->value, cursor->isnull);
 	cursor->at++;
 	return true;
 }
@@ -211,18 +211,20 @@ sl_split_find_cuts(SlSplit *split, const char *source, const char *order_by)
 	Portal portal;
 
 	/* cut points are kept as text and must mean the same in every session */
-	set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-					  false);
-	set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-					  0, false);
-	set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-					  0, false);
-	portal = open_portal(sql); /* a cursor takes one statement only, whatever source says */
+	set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
+	portal =
+		open_portal(sql); /* a cursor takes one statement only, whatever source says */
 	SPI_cursor_fetch(portal, true, 1);
 	MemoryContextSwitchTo(context);
 	AtEOXact_GUC(true, guc_level);
 	if (SPI_processed > 0 && split->validation > 0)
-		split->validation_from = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		split->validation_from =
+			SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	if (SPI_processed > 0 && split->test > 0)
 		split->test_from = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	SPI_cursor_close(portal);
@@ -259,11 +261,15 @@ check_texts(const Filling *f)
 		if (f->inputs->input[i].vocabulary != NULL)
 			bytes += sl_vocabulary_size(f->inputs->input[i].vocabulary);
 	if (bytes + (Size) f->room * f->row_bytes > f->limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("the source has more different texts than sessionlen.memory_limit can hold"),
-				 errdetail("After %d rows keys and texts take %zu MB.", f->rows->rows, bytes >> 20),
-				 errhint("Raise sessionlen.memory_limit, or leave out columns with many values.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg(
+				 "the source has more different texts than sessionlen.memory_limit can hold"),
+			 errdetail("After %d rows keys and texts take %zu MB.", f->rows->rows,
+					   bytes >> 20),
+			 errhint(
+				 "Raise sessionlen.memory_limit, or leave out columns with many values.")));
 }
 
 /* Makes room for more rows, or refuses. */
@@ -278,11 +284,13 @@ make_room(Filling *f)
 	{
 		room = Min((int64) MAX_ROWS, (int64) (f->limit / (f->row_bytes + sizeof(float))));
 		if (room < (int64) f->room + f->room / 8 + 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("the source has more rows than sessionlen.memory_limit can hold"),
-					 errdetail("%d rows of %zu bytes were read.", f->room, f->row_bytes),
-					 errhint("Raise sessionlen.memory_limit, name fewer columns, or filter the source.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("the source has more rows than sessionlen.memory_limit can hold"),
+				 errdetail("%d rows of %zu bytes were read.", f->room, f->row_bytes),
+				 errhint(
+					 "Raise sessionlen.memory_limit, name fewer columns, or filter the source.")));
 	}
 	f->room = (int) room;
 	f->sequence = grow(f->sequence, sizeof(int), f->room);
@@ -297,11 +305,13 @@ make_room(Filling *f)
 /* A number as the float that is kept.  Times are counted from the first one seen: as
  * seconds since 2000 a float would blur them to minutes. */
 static float
-kept_number(SlRows *rows, int i, const SlValueReader *reader, double number, const char *column)
+kept_number(SlRows *rows, int i, const SlValueReader *reader, double number,
+			const char *column)
 {
 	if (isnan(rows->base[i]))
 		rows->base[i] =
-			reader->kind == SL_VALUE_DATE || reader->kind == SL_VALUE_TIMESTAMP ? number : 0;
+			reader->kind == SL_VALUE_DATE || reader->kind == SL_VALUE_TIMESTAMP ? number
+																				: 0;
 	if (fabs(number - rows->base[i]) > FLT_MAX)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("a value of column \"%s\" is out of range", column),
@@ -337,7 +347,8 @@ store_inputs(Filling *f, SlCursor *cursor, bool new_vocabularies)
 		else
 			((float *) rows->column[i])[rows->rows] =
 				isnull ? NAN
-					   : kept_number(rows, i, reader, sl_value_number(reader, value, input->name),
+					   : kept_number(rows, i, reader,
+									 sl_value_number(reader, value, input->name),
 									 input->name);
 	}
 }
@@ -364,14 +375,15 @@ store_row(Filling *f, SlCursor *cursor, bool new_vocabularies)
 								   cursor->value[SL_COLUMN_TARGET], cursor->target);
 
 		if (fabs(y) > FLT_MAX)
-			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("a value of column \"%s\" is out of range", cursor->target),
-							errdetail("%g leaves single precision.", y)));
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("a value of column \"%s\" is out of range", cursor->target),
+					 errdetail("%g leaves single precision.", y)));
 		rows->y[i] = (float) y;
 	}
 	if (rows->censored)
-		rows->censored[i] =
-			!cursor->isnull[SL_COLUMN_CENSORED] && DatumGetBool(cursor->value[SL_COLUMN_CENSORED]);
+		rows->censored[i] = !cursor->isnull[SL_COLUMN_CENSORED] &&
+							DatumGetBool(cursor->value[SL_COLUMN_CENSORED]);
 	rows->part[i] = cursor->has_part ? sl_cursor_part(cursor) : SL_TRAIN;
 	store_inputs(f, cursor, new_vocabularies);
 	MemoryContextSwitchTo(old);
@@ -385,7 +397,8 @@ static int *
 sequence_positions(Filling *f)
 {
 	SlRows *rows = f->rows;
-	int *position = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
+	int *position =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
 
 	rows->sequences = sl_vocabulary_count(rows->keys);
 	rows->start = MemoryContextAllocHuge(CurrentMemoryContext,
@@ -407,7 +420,8 @@ sequence_positions(Filling *f)
 static void
 permute4(void *array, const int *position, int rows)
 {
-	int32 *copy = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * (Size) rows);
+	int32 *copy =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int32) * (Size) rows);
 
 	memcpy(copy, array, sizeof(int32) * (Size) rows);
 	for (int i = 0; i < rows; i++)
@@ -481,7 +495,8 @@ sl_rows_read(SlCursor *cursor, const SlInputs *inputs, const SlSplit *split,
 	while (sl_cursor_next(cursor))
 		store_row(&f, cursor, new_vocabularies);
 	if (rows->rows == 0)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("the source has no rows")));
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND), errmsg("the source has no rows")));
 
 	position = sequence_positions(&f);
 	rows->time_order = position; /* rows were read in time order */
@@ -517,13 +532,15 @@ SlRows *
 sl_rows_subset(const SlRows *rows, int inputs, const bool *keep)
 {
 	SlRows *part = palloc0(sizeof(SlRows));
-	int *old_row = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
-	int *new_row = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
+	int *old_row =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
+	int *new_row =
+		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) rows->rows);
 	int at = 0;
 
 	part->keys = sl_vocabulary_create();
-	part->start =
-		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * ((Size) rows->sequences + 1));
+	part->start = MemoryContextAllocHuge(CurrentMemoryContext,
+										 sizeof(int) * ((Size) rows->sequences + 1));
 	for (int s = 0; s < rows->sequences; s++)
 		for (int i = rows->start[s]; i < rows->start[s + 1]; i++)
 		{
@@ -538,8 +555,8 @@ sl_rows_subset(const SlRows *rows, int inputs, const bool *keep)
 			old_row[part->rows++] = i;
 		}
 	part->start[part->sequences] = part->rows;
-	part->time_order =
-		MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * Max((Size) part->rows, 1));
+	part->time_order = MemoryContextAllocHuge(CurrentMemoryContext,
+											  sizeof(int) * Max((Size) part->rows, 1));
 	for (int i = 0; i < rows->rows; i++)
 		if (new_row[rows->time_order[i]] >= 0)
 			part->time_order[at++] = new_row[rows->time_order[i]];

@@ -18,7 +18,7 @@ typedef struct SlRequest
 	const char *target;
 	const char *censored;
 	const SlSplit *split;
-	int count;	  /* input columns */
+	int count; /* input columns */
 	char **names;
 } SlRequest;
 
@@ -49,8 +49,8 @@ typedef struct SlCursor
 } SlCursor;
 
 /* Opens a cursor over the source, with the caller's rights; SPI must be connected.
- * by_partition: ordered by partition_by, order_by; else by order_by, partition_by, so that
- * rows of different sequences come in the same order whatever the plan. */
+ * by_partition: ordered by partition_by, order_by; else by order_by, partition_by, so
+ * that rows of different sequences come in the same order whatever the plan. */
 extern SlCursor *sl_cursor_open(const SlRequest *request, bool by_partition);
 
 /* Fetches the next row; false at the end. */
@@ -66,7 +66,8 @@ extern SlPart sl_cursor_part(SlCursor *cursor);
 
 extern void sl_cursor_close(SlCursor *cursor);
 
-/* Fills in split->validation_from and test_from of a split by time; NULL: no such part. */
+/* Fills in split->validation_from and test_from of a split by time; NULL: no such part.
+ */
 extern void sl_split_find_cuts(SlSplit *split, const char *source, const char *order_by);
 
 /* A source read whole: rows of a sequence lie together, in order. */
@@ -74,14 +75,14 @@ typedef struct SlRows
 {
 	int rows;
 	int sequences;
-	int *start;		  /* [sequences + 1] */
-	int *time_order;  /* [rows] */
+	int *start;			/* [sequences + 1] */
+	int *time_order;	/* [rows] */
 	SlVocabulary *keys; /* sequence s has key s + 1 */
-	float *y;		  /* NaN: unknown */
-	uint8 *censored;  /* NULL without such a column */
-	uint8 *part;	  /* SlPart of each row */
-	void **column;	  /* per input: float[rows] (NaN: NULL) or int32[rows] of codes */
-	double *base;	  /* per input: subtracted from the numbers, so that they fit a float */
+	float *y;			/* NaN: unknown */
+	uint8 *censored;	/* NULL without such a column */
+	uint8 *part;		/* SlPart of each row */
+	void **column;		/* per input: float[rows] (NaN: NULL) or int32[rows] of codes */
+	double *base; /* per input: subtracted from the numbers, so that they fit a float */
 } SlRows;
 
 /*
@@ -89,8 +90,8 @@ typedef struct SlRows
  * filled one (a warm start) they are looked up.  Observed inputs are moved one row down.
  * Fails when the columns would take more than limit bytes.
  */
-extern SlRows *sl_rows_read(SlCursor *cursor, const SlInputs *inputs, const SlSplit *split,
-							bool new_vocabularies, Size limit);
+extern SlRows *sl_rows_read(SlCursor *cursor, const SlInputs *inputs,
+							const SlSplit *split, bool new_vocabularies, Size limit);
 
 /* A copy of the sequences with keep[s], at least one. */
 extern SlRows *sl_rows_subset(const SlRows *rows, int inputs, const bool *keep);

@@ -40,10 +40,11 @@ hook_step(void *arg, const SlProgress *progress)
 	if (!run->options->verbose || progress->seconds - run->last_notice < NOTICE_SECONDS)
 		return;
 	run->last_notice = progress->seconds;
-	left = progress->seconds *
-		   ((double) progress->epochs * progress->steps /
-				Max((double) (progress->epoch - 1) * progress->steps + progress->step, 1) -
-			1);
+	left =
+		progress->seconds *
+		((double) progress->epochs * progress->steps /
+			 Max((double) (progress->epoch - 1) * progress->steps + progress->step, 1) -
+		 1);
 	ereport(NOTICE,
 			(errmsg("epoch %d/%d, step " INT64_FORMAT "/" INT64_FORMAT
 					": loss %.4g, %.0f rows/s, %.0f s left",
@@ -67,7 +68,8 @@ tell_epoch(SlRun *run, const SlEpoch *epoch)
 	if (!isnan(epoch->validation_loss))
 		appendStringInfo(&line, ", validation %.4g (MAE %.4g)", epoch->validation_loss,
 						 epoch->validation_mae);
-	appendStringInfo(&line, ", %.0f rows/s, %.0f s left", epoch->rows / Max(epoch->seconds, 1e-9),
+	appendStringInfo(&line, ", %.0f rows/s, %.0f s left",
+					 epoch->rows / Max(epoch->seconds, 1e-9),
 					 run->seconds_per_epoch * (run->plan.epochs - epoch->epoch));
 	ereport(NOTICE, (errmsg("%s", line.data)));
 }
@@ -77,8 +79,8 @@ static void
 hook_epoch(void *arg, const SlEpoch *epoch)
 {
 	SlRun *run = arg;
-	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "sessionlen epoch",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen epoch", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
 
 	sl_store_epoch(run->call->model, run->version, run->cluster, epoch);
@@ -125,18 +127,21 @@ check_memory(const SlRun *run, Size limit)
 	Size total = work == SIZE_MAX ? SIZE_MAX : work + weights + run->prepared->bytes;
 
 	if (total > limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 work == SIZE_MAX
-					 ? errmsg("training with these sizes is not possible in memory")
-					 : errmsg("training would need %zu MB, more than sessionlen.memory_limit (%zu MB)",
-							  total >> 20, limit >> 20),
-				 errdetail("%zu weights, %d rows of %d features, %d sequences of %d rows in a step.",
-						   run->net->params.total, run->prepared->set.rows,
-						   run->prepared->set.inputs, run->plan.batch_size,
-						   run->plan.sequence_length),
-				 errhint("Lower batch_size, sequence_length or hidden_dim, or raise "
-						 "sessionlen.memory_limit.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 work == SIZE_MAX
+				 ? errmsg("training with these sizes is not possible in memory")
+				 : errmsg(
+					   "training would need %zu MB, more than sessionlen.memory_limit (%zu MB)",
+					   total >> 20, limit >> 20),
+			 errdetail(
+				 "%zu weights, %d rows of %d features, %d sequences of %d rows in a step.",
+				 run->net->params.total, run->prepared->set.rows,
+				 run->prepared->set.inputs, run->plan.batch_size,
+				 run->plan.sequence_length),
+			 errhint("Lower batch_size, sequence_length or hidden_dim, or raise "
+					 "sessionlen.memory_limit.")));
 	return work;
 }
 
@@ -144,18 +149,21 @@ static void
 copy_base_weights(SlRun *run, const SlModel *base)
 {
 	const SlParams *params = &run->net->params;
-	bool same = params->count == base->net.params.count && params->total == base->net.params.total;
+	bool same = params->count == base->net.params.count &&
+				params->total == base->net.params.total;
 
 	for (int i = 0; same && i < params->count; i++)
 		same = strcmp(params->item[i].name, base->net.params.item[i].name) == 0 &&
 			   params->item[i].rows == base->net.params.item[i].rows &&
 			   params->item[i].cols == base->net.params.item[i].cols;
 	if (!same)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("warm_start needs the network of version %d", base->version),
-						errhint("Give the same architecture, hidden_dim and loss.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("warm_start needs the network of version %d", base->version),
+				 errhint("Give the same architecture, hidden_dim and loss.")));
 	memcpy(run->state.value, base->value, sizeof(float) * params->total);
-	if (base->cluster == SL_NO_CLUSTER && base->options.optimizer == run->options->optimizer)
+	if (base->cluster == SL_NO_CLUSTER &&
+		base->options.optimizer == run->options->optimizer)
 		sl_store_load_checkpoint(base->model, base->version, &run->state,
 								 sl_optim_moments(run->plan.optimizer), params->total);
 }
@@ -168,8 +176,8 @@ initial_weights(SlRun *run)
 	SlArena work;
 	SlStatus status;
 
-	sl_params_init(params, (SlInitStyle) run->options->init, run->plan.seed, run->state.value,
-				   &count);
+	sl_params_init(params, (SlInitStyle) run->options->init, run->plan.seed,
+				   run->state.value, &count);
 	work = (SlArena){aligned(count.used), count.used, 0};
 	status = sl_params_init(params, (SlInitStyle) run->options->init, run->plan.seed,
 							run->state.value, &work);
@@ -190,11 +198,15 @@ check_status(SlStatus status)
 			return;
 		case SL_STOPPED:
 			CHECK_FOR_INTERRUPTS();
-			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("training was canceled")));
+			ereport(ERROR,
+					(errcode(ERRCODE_QUERY_CANCELED), errmsg("training was canceled")));
 		case SL_NOT_FINITE:
-			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("training diverged: the loss or its gradient is not finite"),
-							errhint("Lower learning_rate, set clip_norm, or standardize the columns.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("training diverged: the loss or its gradient is not finite"),
+				 errhint(
+					 "Lower learning_rate, set clip_norm, or standardize the columns.")));
 		default:
 			elog(ERROR, "training failed with status %d", (int) status);
 	}
@@ -229,7 +241,8 @@ store_run(const SlRun *run)
 	const char *model = run->call->model;
 	const SlTrainSource *source = run->source;
 
-	sl_store_weights(model, run->version, run->cluster, &run->net->params, run->state.value);
+	sl_store_weights(model, run->version, run->cluster, &run->net->params,
+					 run->state.value);
 	if (run->cluster != SL_NO_CLUSTER)
 	{
 		SlVersionRow row = version_row(run);
@@ -238,13 +251,13 @@ store_run(const SlRun *run)
 		return;
 	}
 	sl_store_vocabularies(model, run->version, run->prepared->inputs);
-	sl_store_checkpoint(model, run->version, &run->state, sl_optim_moments(run->plan.optimizer),
-						run->net->params.total);
-	sl_store_baselines(model, run->version, source->keys_with_rows, source->keys, source->key_rows,
-					   source->key_mean, source->key_median);
+	sl_store_checkpoint(model, run->version, &run->state,
+						sl_optim_moments(run->plan.optimizer), run->net->params.total);
+	sl_store_baselines(model, run->version, source->keys_with_rows, source->keys,
+					   source->key_rows, source->key_mean, source->key_median);
 	if (source->all_rows > 0)
-		sl_store_baselines(model, run->version, 1, NULL, &source->all_rows, &source->all_mean,
-						   &source->all_median);
+		sl_store_baselines(model, run->version, 1, NULL, &source->all_rows,
+						   &source->all_mean, &source->all_median);
 	sl_store_result(model, run->version, &run->result, run->result.out_of_time);
 }
 
@@ -276,7 +289,7 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 
 		sl_store_version(&row);
 	}
-	check_status(sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state, &work,
-						  &run->result));
+	check_status(sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state,
+						  &work, &run->result));
 	store_run(run);
 }

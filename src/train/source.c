@@ -24,7 +24,8 @@ sl_source_is_query(const char *source)
 		size_t length = strlen(words[i]);
 
 		if (pg_strncasecmp(source, words[i], length) == 0 &&
-			(scanner_isspace(source[length]) || source[length] == '(' || source[length] == '*'))
+			(scanner_isspace(source[length]) || source[length] == '(' ||
+			 source[length] == '*'))
 			return true;
 	}
 	return false;
@@ -52,11 +53,14 @@ sl_source_sql(const char *source)
 		return psprintf("(%s\n)", query);
 	}
 	if (!SplitIdentifierString(pstrdup(source), '.', &names) || names == NIL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("source is neither a name nor a query: \"%s\"", source),
-						errhint("Name a table or a view, with double quotes where SQL needs them, or "
-								"give a query that begins with SELECT, WITH, VALUES, TABLE or a "
-								"parenthesis.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_NAME),
+			 errmsg("source is neither a name nor a query: \"%s\"", source),
+			 errhint(
+				 "Name a table or a view, with double quotes where SQL needs them, or "
+				 "give a query that begins with SELECT, WITH, VALUES, TABLE or a "
+				 "parenthesis.")));
 	names = stringToQualifiedNameList(source
 #if PG_VERSION_NUM >= 160000
 									  ,
@@ -64,7 +68,8 @@ sl_source_sql(const char *source)
 #endif
 	);
 	range = makeRangeVarFromNameList(names);
-	table = RangeVarGetRelid(range, AccessShareLock, false); /* as the query will: no drop between */
+	table = RangeVarGetRelid(range, AccessShareLock,
+							 false); /* as the query will: no drop between */
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
 									  get_rel_name(table));
 }

@@ -36,7 +36,7 @@ read_split_field(SlSplit *split, const char *key, const JsonbValue *value)
 		split->tail = sl_option_number(path, value, 0.01, 1, false);
 	else if (strcmp(key, "seed") == 0)
 		split->seed = (uint64) (int64) sl_option_number(path, value, -9007199254740992.0,
-												   9007199254740992.0, true);
+														9007199254740992.0, true);
 	else if (strcmp(key, "column") == 0 || strcmp(key, "validation_from") == 0 ||
 			 strcmp(key, "test_from") == 0)
 	{

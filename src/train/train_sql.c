@@ -27,7 +27,8 @@ static char *
 text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 {
 	if (PG_ARGISNULL(number))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("%s must not be null", name)));
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
@@ -36,7 +37,8 @@ static void
 check_name(const char *value, const char *name)
 {
 	if (value[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", name)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s must not be empty", name)));
 	if (strlen(value) >= NAMEDATALEN)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("%s is too long", name),
 						errdetail("Names have at most %d bytes.", NAMEDATALEN - 1)));
@@ -65,10 +67,12 @@ role_argument(FunctionCallInfo fcinfo, int number, const char *name, SlRole role
 		return;
 	array = PG_GETARG_ARRAYTYPE_P(number);
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &element, &isnull, &count);
-	call->names = call->names ? repalloc(call->names, sizeof(char *) * (call->count + count + 1))
-							  : palloc(sizeof(char *) * (count + 1));
-	call->roles = call->roles ? repalloc(call->roles, sizeof(SlRole) * (call->count + count + 1))
-							  : palloc(sizeof(SlRole) * (count + 1));
+	call->names = call->names
+					  ? repalloc(call->names, sizeof(char *) * (call->count + count + 1))
+					  : palloc(sizeof(char *) * (count + 1));
+	call->roles = call->roles
+					  ? repalloc(call->roles, sizeof(SlRole) * (call->count + count + 1))
+					  : palloc(sizeof(SlRole) * (count + 1));
 	for (int i = 0; i < count; i++)
 	{
 		char *column;
@@ -80,8 +84,9 @@ role_argument(FunctionCallInfo fcinfo, int number, const char *name, SlRole role
 		check_name(column, psprintf("a name in %s", name));
 		for (int j = 0; j < call->count; j++)
 			if (strcmp(call->names[j], column) == 0)
-				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-								errmsg("column \"%s\" is named twice as an input", column)));
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("column \"%s\" is named twice as an input", column)));
 		call->names[call->count] = column;
 		call->roles[call->count++] = role;
 	}
@@ -92,17 +97,19 @@ static void
 check_roles(const SlTrainCall *call)
 {
 	if (call->count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no input column"),
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is no input column"),
 						errhint("Name columns in known, static or observed.")));
 	for (int i = 0; i < call->count; i++)
 		if (call->roles[i] != SL_ROLE_OBSERVED &&
 			(strcmp(call->names[i], call->target) == 0 ||
 			 (call->censored && strcmp(call->names[i], call->censored) == 0)))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("column \"%s\" is not known before its row happens",
-								   call->names[i]),
-							errdetail("The network would read the answer."),
-							errhint("Name it in observed: it then enters one row later.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("column \"%s\" is not known before its row happens",
+							call->names[i]),
+					 errdetail("The network would read the answer."),
+					 errhint("Name it in observed: it then enters one row later.")));
 }
 
 static void
@@ -118,7 +125,8 @@ read_call(FunctionCallInfo fcinfo, SlTrainCall *call)
 	role_argument(fcinfo, 6, "static", SL_ROLE_STATIC, call);
 	role_argument(fcinfo, 7, "observed", SL_ROLE_OBSERVED, call);
 	call->censored = PG_ARGISNULL(8) ? NULL : name_argument(fcinfo, 8, "censored");
-	call->task = PG_ARGISNULL(9) ? pstrdup("regression") : text_argument(fcinfo, 9, "task");
+	call->task =
+		PG_ARGISNULL(9) ? pstrdup("regression") : text_argument(fcinfo, 9, "task");
 	call->clusters = PG_ARGISNULL(10) ? NULL : text_argument(fcinfo, 10, "clusters");
 	if (strcmp(call->task, "regression") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -128,8 +136,8 @@ read_call(FunctionCallInfo fcinfo, SlTrainCall *call)
 }
 
 /*
- * By which runs of a search are compared: the validation loss, or the MAE where the losses
- * themselves differ; training loss without validation rows.
+ * By which runs of a search are compared: the validation loss, or the MAE where the
+ * losses themselves differ; training loss without validation rows.
  */
 static double
 score(const SlTrainResult *result, bool by_mae)
@@ -180,10 +188,13 @@ read_combinations(const SlOptions *options, Jsonb *given, List *search, bool *by
 	{
 		sl_options_read(&combined[i], given, list_nth(search, i));
 		if (!sl_options_same_target(&combined[i], options))
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("a search can't go over losses that scale the target differently"),
-							errdetail("The losses mape and weibull take it as it is."),
-							errhint("Give target_transform none, or search them apart.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg(
+					 "a search can't go over losses that scale the target differently"),
+				 errdetail("The losses mape and weibull take it as it is."),
+				 errhint("Give target_transform none, or search them apart.")));
 		*by_mae |= combined[i].loss != combined[0].loss ||
 				   combined[i].quantiles != combined[0].quantiles ||
 				   memcmp(combined[i].quantile, combined[0].quantile,
@@ -215,13 +226,17 @@ sl_train_model(PG_FUNCTION_ARGS)
 	sl_options_read(&options, given, NULL);
 	search = sl_options_search(given);
 	if (search != NIL && call.clusters)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a search can't be combined with clusters"),
-						errhint("Search without clusters first, then train with the best options.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("a search can't be combined with clusters"),
+			 errhint(
+				 "Search without clusters first, then train with the best options.")));
 	if (options.mixed && call.clusters == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("standardize \"mixed\" needs clusters"),
-						errhint("Name a clustering made by sessionlen.cluster() in clusters.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("standardize \"mixed\" needs clusters"),
+				 errhint("Name a clustering made by sessionlen.cluster() in clusters.")));
 	if (search == NIL)
 		search = list_make1(NULL);
 	combined = read_combinations(&options, given, search, &by_mae);
@@ -230,7 +245,8 @@ sl_train_model(PG_FUNCTION_ARGS)
 	first_version = sl_store_begin(call.model);
 	if (options.warm_start && first_version == 1)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("warm_start needs a version of model \"%s\" that serves", call.model),
+						errmsg("warm_start needs a version of model \"%s\" that serves",
+							   call.model),
 						errhint("Train it without warm_start first.")));
 	if (options.warm_start)
 		base = sl_store_load(call.model, 0);
@@ -238,31 +254,35 @@ sl_train_model(PG_FUNCTION_ARGS)
 	if (call.clusters)
 	{
 		clusters = sl_clusters_read(&call, source->rows, &combined[0], given);
-		sl_options_for_size(&combined[0], given, NULL, sl_training_users(source->rows, NULL));
+		sl_options_for_size(&combined[0], given, NULL,
+							sl_training_users(source->rows, NULL));
 	}
 	prepared = sl_prepare(&call, source, source->rows, &combined[0], base, limit);
 	if (call.clusters == NULL)
 		sl_rows_free_columns(source->rows, call.count);
 	if (by_mae && prepared->part_rows[SL_VALIDATION] == 0)
-		ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND),
-						errmsg("a search over losses needs validation rows"),
-						errdetail("Versions of different losses are compared by validation MAE."),
-						errhint("Raise split.validation.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_NO_DATA_FOUND),
+			 errmsg("a search over losses needs validation rows"),
+			 errdetail("Versions of different losses are compared by validation MAE."),
+			 errhint("Raise split.validation.")));
 	for (int i = 0; i < list_length(search); i++)
 	{
-		MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen training",
-													  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext context = AllocSetContextCreate(
+			CurrentMemoryContext, "sessionlen training", ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		SlRun run = {.call = &call,
-				   .options = &combined[i],
-				   .source = source,
-				   .prepared = prepared,
-				   .cluster = SL_NO_CLUSTER};
+					 .options = &combined[i],
+					 .source = source,
+					 .prepared = prepared,
+					 .cluster = SL_NO_CLUSTER};
 
 		if (list_nth(search, i) != NULL && options.verbose)
-			ereport(NOTICE, (errmsg("search %d/%d: %s", i + 1, list_length(search),
-									JsonbToCString(NULL, &((Jsonb *) list_nth(search, i))->root,
-												   -1))));
+			ereport(NOTICE,
+					(errmsg("search %d/%d: %s", i + 1, list_length(search),
+							JsonbToCString(NULL, &((Jsonb *) list_nth(search, i))->root,
+										   -1))));
 		run.version = first_version + i;
 		sl_run(&run, base, limit);
 		MemoryContextSwitchTo(old);

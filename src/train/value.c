@@ -87,7 +87,8 @@ sl_value_number(const SlValueReader *reader, Datum value, const char *column)
 			number = DatumGetFloat8(value);
 			break;
 		case SL_VALUE_NUMERIC:
-			number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
+			number =
+				DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, value));
 			break;
 		case SL_VALUE_BOOL:
 			return DatumGetBool(value) ? 1 : 0;
@@ -112,15 +113,17 @@ sl_value_number(const SlValueReader *reader, Datum value, const char *column)
 			break;
 		}
 		case SL_VALUE_TEXT:
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"%s\" must be of a numeric, boolean or time type",
-								   column),
-							errdetail("It is of type %s.", format_type_be(reader->type))));
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" must be of a numeric, boolean or time type",
+							column),
+					 errdetail("It is of type %s.", format_type_be(reader->type))));
 	}
 	if (!isfinite(number))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("column \"%s\" holds NaN or infinity", column),
-						errhint("Filter such rows out in the source, or turn them into NULL.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("column \"%s\" holds NaN or infinity", column),
+				 errhint("Filter such rows out in the source, or turn them into NULL.")));
 	return number;
 }
 
@@ -163,7 +166,8 @@ sl_value_label(SlValueReader *reader, Datum value, bool fold)
 			JsonEncodeDateTime(label, value, TIMESTAMPOID, NULL);
 			break;
 		case SL_VALUE_INTERVAL:
-			double_to_shortest_decimal_buf(sl_value_number(reader, value, "interval"), label);
+			double_to_shortest_decimal_buf(sl_value_number(reader, value, "interval"),
+										   label);
 			break;
 		default:
 			return sl_value_text(reader, value, fold);

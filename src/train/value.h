@@ -36,7 +36,8 @@ extern void sl_value_reader(SlValueReader *reader, Oid type);
 extern bool sl_value_is_number(const SlValueReader *reader);
 
 /* A number; NaN and infinities are an error that names the column. */
-extern double sl_value_number(const SlValueReader *reader, Datum value, const char *column);
+extern double sl_value_number(const SlValueReader *reader, Datum value,
+							  const char *column);
 
 /* A palloc'd text, as the session shows the value; fold: lower-cased and trimmed. */
 extern char *sl_value_text(SlValueReader *reader, Datum value, bool fold);

@@ -38,14 +38,15 @@ struct SlVocabulary
 SlVocabulary *
 sl_vocabulary_create(void)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen vocabulary",
-												  ALLOCSET_START_SMALL_SIZES);
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen vocabulary", ALLOCSET_START_SMALL_SIZES);
 	SlVocabulary *vocabulary = MemoryContextAllocZero(context, sizeof(SlVocabulary));
 
 	vocabulary->context = context;
 	vocabulary->table = entries_create(context, 64, NULL);
 	vocabulary->room = 64;
-	vocabulary->text = MemoryContextAlloc(context, sizeof(char *) * (vocabulary->room + 1));
+	vocabulary->text =
+		MemoryContextAlloc(context, sizeof(char *) * (vocabulary->room + 1));
 	return vocabulary;
 }
 
