@@ -70,6 +70,8 @@ data=
 if [ -n "${DATA:-}" ]; then
 	data=$(cd "$sl_top" && cd "$DATA" && pwd) || sl_die "DATA=$DATA is no folder"
 fi
+# To the build's own make it would be the list of files to install.
+unset DATA MAKEFLAGS MAKEOVERRIDES MFLAGS
 
 sl_packages build
 remove
