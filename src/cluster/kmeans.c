@@ -26,6 +26,12 @@
 
 #define TILES_PER_CHECK 512
 
+/* Exchanges of centroids tried for a start, and how many of them may be in vain; of very
+ * many points, where one takes as long as a start, a single one. */
+#define EXCHANGES 10
+#define MOST_FAILURES 60
+#define MANY_POINTS 200000
+
 typedef struct Lloyd
 {
 	const double *tiles;
@@ -411,31 +417,52 @@ run(Lloyd *m, int max_iter, double tolerance, SlKmeansResult *result)
 	return status;
 }
 
-/* Mean over columns of their variances. */
+/* Adds up each column, or its squared distances from the means. */
+static void
+sum_columns(const Lloyd *m, const double *mean, double *sum)
+{
+	int d = m->columns;
+
+	memset(sum, 0, sizeof(double) * d);
+	for (int t = 0; t < m->tile_count; t++)
+	{
+		int lanes = sl_tile_lanes(m->count, t);
+
+		for (int j = 0; j < d; j++)
+		{
+			const double *x = m->tiles + ((size_t) t * d + j) * SL_LANES;
+			double part = 0;
+
+			for (int l = 0; l < lanes; l++)
+				part += mean ? (x[l] - mean[j]) * (x[l] - mean[j]) : x[l];
+			sum[j] += part;
+		}
+	}
+}
+
+/* Mean over columns of their variances; overwrites sum and old. */
 static double
-mean_variance(const double *tiles, int count, int columns)
+mean_variance(Lloyd *m)
 {
 	double total = 0;
 
-	for (int j = 0; j < columns; j++)
-	{
-		double mean = 0, squares = 0;
+	sum_columns(m, NULL, m->old);
+	for (int j = 0; j < m->columns; j++)
+		m->old[j] /= m->count;
+	sum_columns(m, m->old, m->sum);
+	for (int j = 0; j < m->columns; j++)
+		total += m->sum[j] / m->count;
+	return total / m->columns;
+}
 
-		for (int i = 0; i < count; i++)
-			mean +=
-				tiles[((size_t) (i / SL_LANES) * columns + j) * SL_LANES + i % SL_LANES];
-		mean /= count;
-		for (int i = 0; i < count; i++)
-		{
-			double off =
-				tiles[((size_t) (i / SL_LANES) * columns + j) * SL_LANES + i % SL_LANES] -
-				mean;
-
-			squares += off * off;
-		}
-		total += squares / count;
-	}
-	return total / columns;
+/* The best run so far. */
+static void
+keep(const Lloyd *m, const SlKmeansResult *run, double *centroid, int32_t *label,
+	 SlKmeansResult *result)
+{
+	*result = *run;
+	memcpy(centroid, m->centroid, sizeof(double) * (size_t) m->k * m->columns);
+	memcpy(label, m->label, sizeof(int32_t) * (size_t) m->tile_count * SL_LANES);
 }
 
 SlStatus
@@ -454,6 +481,7 @@ sl_kmeans(const double *tiles, int count, int columns, int k,
 			   .stop = stop,
 			   .bounded = (double) k * columns >= WORTH_BOUNDS};
 	double tolerance;
+	int failures = 0;
 
 	m.label = sl_alloc(work, padded, sizeof(int32_t));
 	m.centroid = sl_alloc(work, (size_t) k * columns, sizeof(double));
@@ -467,15 +495,18 @@ sl_kmeans(const double *tiles, int count, int columns, int k,
 	m.lower = sl_alloc(work, m.bounded ? padded : 0, sizeof(double));
 	if (work->base == NULL)
 	{
-		/* only counting */
-		SlStatus status = sl_kmeans_seed(NULL, count, columns, k, 0, 0, NULL, work, NULL);
+		/* only counting: of the two, which take turns, the larger */
+		SlArena swap = *work;
 
-		return status;
+		(void) sl_kmeans_seed(NULL, count, columns, k, 0, 0, NULL, work, NULL);
+		(void) sl_kmeans_swap(NULL, count, columns, k, 0, 0, NULL, &swap, NULL);
+		work->used = work->used > swap.used ? work->used : swap.used;
+		return SL_OK;
 	}
 	if (work->used == SIZE_MAX)
 		return SL_NO_MEMORY;
 	memset(m.packed, 0, sizeof(double) * (size_t) columns * SL_LANES);
-	tolerance = options->tol * mean_variance(tiles, count, columns);
+	tolerance = options->tol * mean_variance(&m);
 	for (int start = 0; start < options->n_init; start++)
 	{
 		SlKmeansResult this;
@@ -486,11 +517,29 @@ sl_kmeans(const double *tiles, int count, int columns, int k,
 			status = run(&m, options->max_iter, tolerance, &this);
 		if (status != SL_OK)
 			return status;
-		if (start > 0 && this.inertia >= result->inertia)
-			continue;
-		*result = this;
-		memcpy(centroid, m.centroid, sizeof(double) * (size_t) k * columns);
-		memcpy(label, m.label, sizeof(int32_t) * padded);
+		if (start == 0 || this.inertia < result->inertia)
+			keep(&m, &this, centroid, label, result);
+	}
+	/* without several starts a quick answer is wanted */
+	for (int round = 1; round < EXCHANGES * options->n_init && options->n_init > 1 &&
+						k > 1 && failures < (count > MANY_POINTS ? 1 : MOST_FAILURES);
+		 round++)
+	{
+		SlKmeansResult this;
+		SlStatus status;
+
+		memcpy(m.centroid, centroid, sizeof(double) * (size_t) k * columns);
+		status = sl_kmeans_swap(tiles, count, columns, k, options->seed,
+								((uint64_t) 1 << 33) + (uint64_t) round, stop, work,
+								m.centroid);
+		if (status == SL_OK)
+			status = run(&m, options->max_iter, tolerance, &this);
+		if (status != SL_OK)
+			return status;
+		if (this.inertia < result->inertia * (1 - 1e-9))
+			keep(&m, &this, centroid, label, result);
+		else
+			failures++;
 	}
 	work->used = used;
 	return isfinite(result->inertia) ? SL_OK : SL_NOT_FINITE;

@@ -8,7 +8,7 @@
 
 typedef struct SlKmeansOptions
 {
-	int n_init;	  /* starts; the one of least inertia wins */
+	int n_init;	  /* starts; the one of least inertia wins and is improved as often */
 	int max_iter; /* of one start */
 	double tol;	  /* largest sum of squared moves that ends it, in mean variances */
 	uint64_t seed;
@@ -37,6 +37,11 @@ extern int sl_nearest_centroid(const double *point, int columns, const double *c
 
 /* Greedy k-means++ (kmeans_seed.c): k of the points as first centroids. */
 extern SlStatus sl_kmeans_seed(const double *tiles, int count, int columns, int k,
+							   uint64_t seed, uint64_t stream, const SlStop *stop,
+							   SlArena *work, double *centroid);
+
+/* Puts a point in the place of the centroid where that costs least (kmeans_swap.c). */
+extern SlStatus sl_kmeans_swap(const double *tiles, int count, int columns, int k,
 							   uint64_t seed, uint64_t stream, const SlStop *stop,
 							   SlArena *work, double *centroid);
 
