@@ -132,7 +132,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 							errmsg("the key column \"%s\" holds NULL", r->key),
 							errhint("Filter such rows out in the source.")));
 		keep_key(r, sl_value_label(&r->reader[data->columns],
-								  slot->tts_values[data->columns], false));
+								   slot->tts_values[data->columns], false));
 	}
 	data->count++;
 	MemoryContextSwitchTo(old);
