@@ -215,8 +215,12 @@ def speed(quick, repeat):
             columns = load("points", x)
             other = SpectralClustering(k, affinity="nearest_neighbors", n_neighbors=10,
                                        random_state=0, n_jobs=-1)
-            race(f"spectral {n:,}, {name}, k {k}",
-                 statement(call("points", columns, k, "spectral")), lambda: other.fit(x),
+            ours = statement(call("points", columns, k, "spectral"))
+            if n > 10000 and name == "moons, noise 0.05":
+                # its graph falls apart, on which the other's solver takes minutes and more
+                print(f"  spectral {n:,}, {name}, k {k}: {min(ours() for _ in range(repeat)):.2f} s")
+                continue
+            race(f"spectral {n:,}, {name}, k {k}", ours, lambda: other.fit(x),
                  1 if n > 10000 else repeat)
 
 

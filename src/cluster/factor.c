@@ -9,12 +9,16 @@
  */
 #include "cluster/factor.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "cluster/lapack.h"
 
 /* Smaller blocks cost more in calls than in products. */
 #define LEAST_BLOCK 48
+
+/* Larger ones would keep a cancel waiting for more than a second. */
+#define LARGEST_BLOCK 2500
 
 static int
 width(const SlFactor *f, int b)
@@ -48,6 +52,8 @@ sl_factor_plan(const SlGraph *graph, SlArena *arena, SlFactor *f, size_t *memory
 		(void) sl_alloc(&count, (size_t) width(f, b), sizeof(double) * width(f, b));
 		(void) sl_alloc(&count, (size_t) width(f, b), sizeof(double) * (size_t) before);
 		*operations += w * w * w / 3 + w * before * before + w * w * before;
+		if (width(f, b) > LARGEST_BLOCK)
+			*operations = INFINITY;
 	}
 	(void) sl_alloc(&count, n, sizeof(int));
 	*memory = count.used;

@@ -35,7 +35,7 @@
 #define DIRECT_TOLERANCE 1e-7
 #define ENOUGH 1e-3 /* what is still good for clusters, once restarts don't help */
 #define MOST_RESTARTS 100
-#define FEW_RESTARTS 10 /* of the direct method where the other is affordable */
+#define FEW_RESTARTS 1 /* of the direct method where the other is affordable */
 
 /* Rows of the basis that are rotated at once. */
 #define ROTATED_ROWS 256
@@ -106,6 +106,13 @@ at_least(int a, int b)
 	return a > b ? a : b;
 }
 
+/* Vectors of the inverse's space: few are enough, and each takes a solution. */
+static int
+inverse_basis(int wanted)
+{
+	return 3 * wanted + 10;
+}
+
 SlStatus
 sl_spectral_plan(const SlGraph *g, int wanted, size_t memory_limit, SlArena *arena,
 				 SlSpectralPlan *plan)
@@ -122,7 +129,7 @@ sl_spectral_plan(const SlGraph *g, int wanted, size_t memory_limit, SlArena *are
 		plan->memory = space_memory(g, known, 0, 1);
 		return SL_OK;
 	}
-	plan->basis = at_most(n - known, at_least(2 * others + 20, 40));
+	plan->basis = at_most(n - known, inverse_basis(others));
 	if (n <= DENSE_POINTS || plan->basis >= n - known)
 	{
 		plan->method = SL_EIGEN_DENSE;
@@ -401,6 +408,7 @@ sl_spectral_embed(const SlGraph *g, SlSpectralPlan *plan, uint64_t seed,
 	}
 	if (status == SL_OK && plan->method == SL_EIGEN_INVERT)
 	{
+		s.basis = at_most(s.basis, inverse_basis(s.wanted));
 		status = sl_factor(g, SHIFT, stop, work, &plan->factor);
 		if (status == SL_OK)
 			status = solve_krylov(&s, seed);
