@@ -1,4 +1,4 @@
-# Every SQL statement of the README, in order, in one session, on an invented log.
+# Every SQL statement of the README and of doc/clusters.md, in order, in one session, on an invented log.
 
 use strict;
 use warnings;
@@ -26,7 +26,8 @@ $node->command_ok(
 	],
 	'the log is loaded');
 
-my @blocks = slurp_file("$top/README.md") =~ /^```sql\n(.*?)^```/msg;
+my @blocks =
+  map { slurp_file("$top/$_") =~ /^```sql\n(.*?)^```/msg } 'README.md', 'doc/clusters.md';
 
 cmp_ok(scalar(@blocks), '>', 10, 'the README has examples');
 
