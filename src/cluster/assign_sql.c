@@ -128,18 +128,7 @@ map_row_type(Site *site, HeapTupleHeader row)
 	site->desc = lookup_rowtype_tupdesc_copy(type, typmod);
 	for (int i = 0; i < c->columns; i++)
 	{
-		site->attribute[i] = 0;
-		for (int a = 0; a < site->desc->natts; a++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(site->desc, a);
-
-			if (!attribute->attisdropped &&
-				strcmp(NameStr(attribute->attname), c->names[i]) == 0)
-			{
-				site->attribute[i] = a + 1;
-				sl_value_reader(&site->reader[i], attribute->atttypid);
-			}
-		}
+		site->attribute[i] = sl_value_column(site->desc, c->names[i], &site->reader[i]);
 		if (site->attribute[i] == 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),

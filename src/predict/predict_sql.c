@@ -107,16 +107,10 @@ get_site(FunctionCallInfo fcinfo, text *model)
 static int
 find_column(const Site *site, const char *name, SlValueReader *reader)
 {
-	for (int a = 0; a < site->desc->natts; a++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(site->desc, a);
+	int attribute = sl_value_column(site->desc, name, reader);
 
-		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
-		{
-			sl_value_reader(reader, attribute->atttypid);
-			return a + 1;
-		}
-	}
+	if (attribute > 0)
+		return attribute;
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("the row has no column \"%s\"", name),

@@ -61,6 +61,22 @@ sl_value_reader(SlValueReader *reader, Oid type)
 	fmgr_info(out, &reader->out);
 }
 
+int
+sl_value_column(TupleDesc desc, const char *name, SlValueReader *reader)
+{
+	for (int a = 0; a < desc->natts; a++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, a);
+
+		if (!attribute->attisdropped && strcmp(NameStr(attribute->attname), name) == 0)
+		{
+			sl_value_reader(reader, attribute->atttypid);
+			return a + 1;
+		}
+	}
+	return 0;
+}
+
 bool
 sl_value_is_number(const SlValueReader *reader)
 {

@@ -5,6 +5,7 @@
 #ifndef SL_VALUE_H
 #define SL_VALUE_H
 
+#include "access/tupdesc.h"
 #include "fmgr.h"
 
 typedef enum SlValueKind
@@ -32,6 +33,10 @@ typedef struct SlValueReader
 
 /* Prepares to read values of a type. */
 extern void sl_value_reader(SlValueReader *reader, Oid type);
+
+/* The number (from 1) of the row's column of that name, whose values are then read by
+ * reader; 0: there is none. */
+extern int sl_value_column(TupleDesc desc, const char *name, SlValueReader *reader);
 
 extern bool sl_value_is_number(const SlValueReader *reader);
 
