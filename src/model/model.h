@@ -10,18 +10,44 @@
 #define SL_MAX_LAYERS 8
 #define SL_MAX_EMBEDDINGS 32
 
+/*
+ * Codes of an item column: four tokens, then the vocabulary's items in its order.  The
+ * class of an item, where a network predicts items, is its code less SL_ITEM_FIRST.
+ */
+enum
+{
+	SL_ITEM_PAD,	 /* before the first item */
+	SL_ITEM_MASK,	 /* hidden on purpose */
+	SL_ITEM_SKIP,	 /* was skipped */
+	SL_ITEM_UNKNOWN, /* not in the vocabulary */
+	SL_ITEM_FIRST
+};
+
 typedef struct SlArch SlArch;
 
 /* Everything that fixes a network's shape. */
 typedef struct SlNetSpec
 {
 	const SlArch *arch;
-	int inputs; /* numeric features a row */
+	int inputs; /* numeric features a row: known ones, observed ones, the past target */
+	int known_inputs;	 /* the first so many are known before their row happens */
+	int observed_inputs; /* the next so many are not */
+	int target_inputs;	 /* the last so many are the past target and its indicator */
 	int embeddings;
 	int vocabulary[SL_MAX_EMBEDDINGS]; /* codes 0 .. vocabulary-1 */
 	int embedding_dim[SL_MAX_EMBEDDINGS];
 	char embedding_name[SL_MAX_EMBEDDINGS]
-					   [SL_NAME_MAX]; /* column: parameter embedding.<n>.weight */
+					   [SL_NAME_MAX];		 /* column: parameter embedding.<n>.weight */
+	bool embedding_known[SL_MAX_EMBEDDINGS]; /* before its row happens */
+	bool has_item;
+	int item;		   /* which embedding is the item column */
+	int item_features; /* columns of the table item_features.weight, a row for each item
+						  code, read beside the item's embedding; 0: none */
+	bool item_features_trained; /* else fixed */
+	int items;	 /* classes, if the network predicts items: forward() then gives hidden
+					states and the head belongs to the loss; else 0 */
+	SlCell cell; /* encoder_decoder */
+	bool bidirectional; /* its encoder */
 	int layers;
 	int hidden[SL_MAX_LAYERS];
 	int outputs;
@@ -51,6 +77,9 @@ typedef struct SlBatch
 	const uint64_t *seq_key;	/* [batch], recurrent dropout */
 	const float *state_in;		/* [batch x state], NULL: zeros */
 	float *state_out;			/* [batch x state], NULL: not wanted */
+	/* [rows], in a sequence first 0s, then 1s: rows to predict, whose observed inputs are
+	 * hidden.  NULL: none is. */
+	const uint8_t *future;
 } SlBatch;
 
 struct SlArch

@@ -23,6 +23,9 @@ typedef struct SlTrainSet
 	const float *x;				/* [rows x inputs] */
 	const int32_t *const *code; /* [embeddings][rows] */
 	const float *y;				/* [rows], transformed */
+	const int32_t *item;		/* [rows], the class to predict, -1: none; NULL: y is */
+	const uint8_t *future;		/* [rows], as in SlBatch; NULL: none.  Else sequences are
+								   taken whole: their last sequence_length rows */
 	const float
 		*train_weight; /* [rows], 0: not trained on (its row still moves the state) */
 	const float *validation_weight; /* [rows] */
