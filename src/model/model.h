@@ -89,6 +89,11 @@ struct SlArch
 	SlStatus (*define)(SlNet *net);
 	/* Raw head outputs, [rows x outputs]. */
 	SlTensor *(*forward)(const SlNet *net, SlTape *tape, const SlBatch *batch);
+	/* What it asks of options and data; a causal network asks nothing. */
+	bool whole;	   /* takes sequences whole: needs future rows */
+	bool last_row; /* its only future row is the last one, and it wants the past target */
+	bool has_cell; /* reads spec.cell and spec.bidirectional */
+	bool unit_inputs; /* numbers go to [0, 1] and texts to one-hot features by default */
 };
 
 /* By name; NULL if there is none.  sl_arch_name(i): the i-th name, NULL past the end. */

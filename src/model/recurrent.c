@@ -98,5 +98,5 @@ forward(const SlNet *net, SlTape *tape, const SlBatch *batch)
 	return sl_dense(tape, h, net->head_weight, net->head_bias);
 }
 
-const SlArch sl_arch_gru = {"gru", define_gru, forward};
-const SlArch sl_arch_lstm = {"lstm", define_lstm, forward};
+const SlArch sl_arch_gru = {.name = "gru", .define = define_gru, .forward = forward};
+const SlArch sl_arch_lstm = {.name = "lstm", .define = define_lstm, .forward = forward};
