@@ -12,7 +12,9 @@ CREATE TABLE before AS
 	UNION ALL SELECT 'pg_event_trigger'::regclass, oid FROM pg_event_trigger;
 -- A schema that somebody made is not taken over.
 CREATE SCHEMA sessionlen;
+\set VERBOSITY terse
 CREATE EXTENSION sessionlen;
+\set VERBOSITY default
 DROP SCHEMA sessionlen;
 CREATE EXTENSION sessionlen;
 
