@@ -23,7 +23,7 @@ check-matrix check-clean:
 
 # What differs from the committed .clang-format; FIX=1 rewrites the files.
 format:
-	@clang-format $(if $(FIX),-i,--dry-run -Werror) $$(find src test/unit -name '*.[ch]')
+	@clang-format $(if $(FIX),-i,--dry-run -Werror) $$(find src test/unit test/fuzz -name '*.[ch]')
 
 .PHONY: $(SCRIPTED)
 

@@ -59,6 +59,14 @@ sl_step_init(SlStep *step, int k, int columns, void *memory)
 	memset(step->count, 0, sizeof(int64_t) * k);
 }
 
+/* States from elsewhere may count anything: the sum stays at the largest count. */
+static void
+add_count(int64_t *count, int64_t more)
+{
+	if (__builtin_add_overflow(*count, more, count))
+		*count = INT64_MAX;
+}
+
 void
 sl_step_add(SlStep *step, const double *point)
 {
@@ -74,7 +82,7 @@ sl_step_add(SlStep *step, const double *point)
 		sum[j] += point[j];
 		step->inertia += off * off;
 	}
-	step->count[label]++;
+	add_count(&step->count[label], 1);
 }
 
 bool
@@ -91,7 +99,7 @@ sl_step_merge(SlStep *to, const SlStep *from)
 	for (size_t i = 0; i < (size_t) to->k * to->columns; i++)
 		to->sum[i] += from->sum[i];
 	for (int c = 0; c < to->k; c++)
-		to->count[c] += from->count[c];
+		add_count(&to->count[c], from->count[c]);
 	to->inertia += from->inertia;
 }
 

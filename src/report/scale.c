@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LARGEST 1e300 /* differences of such values are still finite */
+#define SMALLEST (1 / LARGEST)
 #define MINUTE 60.0
 #define HOUR 3600.0
 #define DAY 86400.0
@@ -144,15 +145,22 @@ fit_logarithmic(SlScale *scale, SlTicks *ticks, int wanted)
 		log_ticks_plain(scale, ticks, wanted);
 }
 
+/* What can be divided into ticks: neither too large nor next to nothing. */
+static double
+clamp(double value)
+{
+	return fabs(value) < SMALLEST ? 0 : fmax(-LARGEST, fmin(value, LARGEST));
+}
+
 void
 sl_scale_fit(SlScale *scale, SlTicks *ticks, SlUnit unit, bool logarithmic, double low,
 			 double high, int wanted)
 {
-	low = fmax(-LARGEST, fmin(low, LARGEST));
-	high = fmax(-LARGEST, fmin(high, LARGEST));
+	low = clamp(low);
+	high = clamp(high);
 	if (logarithmic)
 	{
-		low = fmax(low, 1 / LARGEST);
+		low = fmax(low, SMALLEST);
 		if (high < low * 1.5)
 		{
 			low /= 2;
