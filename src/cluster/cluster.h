@@ -44,6 +44,14 @@ extern SlStatus sl_points_order(const SlPoints *points, uint64_t seed, const SlS
 /* The points in that order, in tiles; sl_alloc'd in the arena. */
 extern double *sl_points_tiles(const SlPoints *points, const int *order, SlArena *arena);
 
+/* Column means and variances of points in tiles; scratch has room for a row too. */
+extern void sl_tiles_moments(const double *tiles, int count, int columns, double *scratch,
+							 double *mean, double *variance);
+
+/* Makes z-scores of them, and says with which means and deviations. */
+extern void sl_tiles_standardize(double *tiles, int count, int columns, double *scratch,
+								 double *mean, double *deviation);
+
 /* Column means and standard deviations (of the population); a deviation that is nothing
  * but rounding counts as 1. */
 extern void sl_points_scale(const SlPoints *points, double *mean, double *deviation);

@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include <math.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -48,6 +50,33 @@ sl_cluster_check_status(SlStatus status)
 	}
 }
 
+/* From this many bytes on. */
+#define MANY_BYTES ((Size) 8 << 20)
+
+void
+sl_cluster_huge_pages(void *memory, Size bytes)
+{
+#ifdef MADV_HUGEPAGE
+	uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
+	uintptr_t begin = TYPEALIGN(page, memory);
+	uintptr_t end = TYPEALIGN_DOWN(page, (uintptr_t) memory + bytes);
+
+	/* it is no more than a wish: points are read in an order of their own */
+	if (bytes >= MANY_BYTES)
+		(void) madvise((void *) begin, end - begin, MADV_HUGEPAGE);
+#endif
+}
+
+/* Memory for points. */
+static void *
+huge(Size count, Size width)
+{
+	void *memory = MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * width);
+
+	sl_cluster_huge_pages(memory, count * width);
+	return memory;
+}
+
 MemoryContext
 sl_cluster_arena(SlArena *arena, Size bytes, Size taken, const char *what)
 {
@@ -70,53 +99,80 @@ sl_cluster_arena(SlArena *arena, Size bytes, Size taken, const char *what)
 	*arena = (SlArena){
 		(char *) TYPEALIGN(SL_ALIGN, MemoryContextAllocHuge(context, bytes + SL_ALIGN)),
 		bytes, 0};
+	sl_cluster_huge_pages(arena->base, bytes);
 	return context;
 }
 
-static void *
-huge(Size count, Size width)
-{
-	return MemoryContextAllocHuge(CurrentMemoryContext, Max(count, 1) * width);
-}
-
-/* Puts the points into an order of their own. */
+/* Finds the order of the points that is their own. */
 static void
-order_points(SlClusterInput *input, const double *x)
+order_points(SlClusterInput *input)
 {
 	int n = input->points.count;
-	int d = input->points.columns;
 	SlArena count = {NULL, SIZE_MAX, 0};
 	SlArena work;
 	MemoryContext context;
-	double *ordered;
 
-	input->place = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * (Size) n);
+	input->place = huge(n, sizeof(int));
+	input->bytes += sizeof(int) * (Size) n;
 	(void) sl_points_order(&input->points, 0, NULL, &count, NULL, NULL);
-	input->bytes += (Size) n * (sizeof(int) + sizeof(double) * d);
 	context = sl_cluster_arena(&work, count.used, input->bytes, "clustering");
 	sl_cluster_check_status(sl_points_order(&input->points, input->options->kmeans.seed,
 											&sl_cluster_stop, &work, input->place,
 											&input->distinct));
 	MemoryContextDelete(context);
-	ordered = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * (Size) n * d);
-	for (int i = 0; i < n; i++)
-		memcpy(ordered + (Size) i * d, x + (Size) input->place[i] * d,
-			   sizeof(double) * d);
-	input->points.x = ordered;
 }
 
-/* In the order that is the points' own, so that means don't depend on how they were read.
- */
-static void
-standardize(SlClusterInput *input)
+static double *
+make_tiles(SlClusterInput *input, const SlPoints *points, const int *order)
 {
-	double *x = unconstify(double *, input->points.x);
-	int d = input->points.columns;
+	SlArena arena = {NULL, SIZE_MAX, 0};
 
-	input->mean = palloc(sizeof(double) * d);
-	input->deviation = palloc(sizeof(double) * d);
+	(void) sl_alloc(&arena, (Size) sl_tile_count(points->count) * SL_LANES,
+					sizeof(double) * points->columns);
+	(void) sl_cluster_arena(&arena, arena.used, input->bytes, "clustering");
+	input->bytes += arena.size;
+	return sl_points_tiles(points, order, &arena);
+}
+
+/* k-means needs the points in tiles, and some in rows for the silhouette.  Means are
+ * taken in the points' own order, so that they don't depend on how they were read. */
+static void
+prepare_kmeans(SlClusterInput *input)
+{
+	int d = input->points.columns;
+	double *x = huge((Size) input->sample.count * d, sizeof(double));
+
+	input->tiles = make_tiles(input, &input->points, input->place);
+	input->tile_columns = d;
+	if (input->mean)
+		sl_tiles_standardize(input->tiles, input->points.count, d,
+							 palloc(sizeof(double) * d), input->mean, input->deviation);
+	for (int i = 0; i < input->sample.count; i++)
+		for (int j = 0; j < d; j++)
+			x[(Size) i * d + j] =
+				input->tiles[((Size) (i / SL_LANES) * d + j) * SL_LANES + i % SL_LANES];
+	input->points.x = NULL;
+	input->sample.x = x;
+}
+
+/* The spectral method needs all of them in rows. */
+static void
+prepare_spectral(SlClusterInput *input)
+{
+	int n = input->points.count;
+	int d = input->points.columns;
+	double *x;
+
+	input->bytes += sizeof(double) * (Size) n * d;
+	x = huge((Size) n * d, sizeof(double));
+	for (int i = 0; i < n; i++)
+		memcpy(x + (Size) i * d, input->points.x + (Size) input->place[i] * d,
+			   sizeof(double) * d);
+	input->points.x = input->sample.x = x;
+	if (input->mean == NULL)
+		return;
 	sl_points_scale(&input->points, input->mean, input->deviation);
-	for (int i = 0; i < input->points.count; i++)
+	for (int i = 0; i < n; i++)
 		for (int j = 0; j < d; j++)
 			x[(Size) i * d + j] =
 				(x[(Size) i * d + j] - input->mean[j]) / input->deviation[j];
@@ -132,13 +188,22 @@ sl_cluster_prepare(SlClusterData *data, const SlClusterOptions *options,
 	input->options = options;
 	input->method = method;
 	input->points = (SlPoints){data->count, data->columns, data->x};
+	input->sample =
+		(SlPoints){Min(data->count, options->silhouette_sample), data->columns, NULL};
 	input->bytes = data->bytes;
-	order_points(input, data->x);
+	if (options->standardize)
+	{
+		input->mean = palloc(sizeof(double) * data->columns);
+		input->deviation = palloc(sizeof(double) * data->columns);
+	}
+	order_points(input);
+	if (method == SL_METHOD_KMEANS)
+		prepare_kmeans(input);
+	else
+		prepare_spectral(input);
 	pfree(data->x);
 	data->x = NULL;
 	input->bytes -= sizeof(double) * (Size) data->count * data->columns;
-	if (options->standardize)
-		standardize(input);
 	return input;
 }
 
@@ -218,41 +283,20 @@ embed(SlClusterInput *input, int k_max)
 
 /* ---- fitting ---- */
 
+/* The first k vectors of the embedding, for k-means; they go with the fit. */
 static void
-make_tiles(SlClusterInput *input, const SlPoints *points)
-{
-	SlArena arena = {NULL, SIZE_MAX, 0};
-
-	(void) sl_alloc(&arena, (Size) sl_tile_count(points->count) * SL_LANES,
-					sizeof(double) * points->columns);
-	(void) sl_cluster_arena(&arena, arena.used, input->bytes, "clustering");
-	input->bytes += arena.size;
-	input->tiles = sl_points_tiles(points, NULL, &arena);
-	input->tile_columns = points->columns;
-}
-
-/* The points k-means is to run on; those of an embedding go with the fit. */
-static void
-prepare_tiles(SlClusterInput *input, int k)
+prepare_vectors(SlClusterInput *input, int k)
 {
 	int n = input->points.count;
 	SlPoints embedded = {n, k, NULL};
-	double *x;
+	double *x = huge((Size) n * k, sizeof(double));
 
-	if (input->method == SL_METHOD_KMEANS)
-	{
-		MemoryContext old = MemoryContextSwitchTo(input->context);
-
-		make_tiles(input, &input->points);
-		MemoryContextSwitchTo(old);
-		return;
-	}
-	x = huge((Size) n * k, sizeof(double));
 	for (int i = 0; i < n; i++)
 		memcpy(x + (Size) i * k, input->embedding + (Size) i * input->vectors,
 			   sizeof(double) * k);
 	embedded.x = x;
-	make_tiles(input, &embedded);
+	input->tiles = make_tiles(input, &embedded, NULL);
+	input->tile_columns = k;
 	pfree(x);
 }
 
@@ -277,7 +321,8 @@ finish_fit(const SlClusterInput *input, SlClusterFit *fit, SlArena *work)
 	work->used = 0;
 	sl_cluster_check_status(
 		sl_labels_sort(n, fit->label, fit->k, d, fit->centroid, fit->size, work));
-	fit->inertia = sl_labels_inertia(&input->points, fit->label, fit->centroid);
+	if (input->method == SL_METHOD_SPECTRAL)
+		fit->inertia = sl_labels_inertia(&input->points, fit->label, fit->centroid);
 }
 
 void
@@ -299,7 +344,7 @@ sl_cluster_fit(SlClusterInput *input, int k, int k_max, SlClusterFit *fit)
 		bytes = input->bytes;
 	}
 	if (input->tiles == NULL)
-		prepare_tiles(input, k);
+		prepare_vectors(input, k);
 	(void) sl_kmeans(NULL, n, input->tile_columns, k, &input->options->kmeans, NULL,
 					 &count, NULL, NULL, NULL);
 	(void) sl_labels_sort(0, NULL, k, d, NULL, NULL, &count);
@@ -315,7 +360,10 @@ sl_cluster_fit(SlClusterInput *input, int k, int k_max, SlClusterFit *fit)
 									  centroid, fit->label, &result));
 	fit->iterations = result.iterations;
 	if (input->method == SL_METHOD_KMEANS)
+	{
 		memcpy(fit->centroid, centroid, sizeof(double) * (Size) k * d);
+		fit->inertia = result.inertia;
+	}
 	finish_fit(input, fit, &work);
 	MemoryContextDelete(context);
 	pfree(centroid);
@@ -330,14 +378,13 @@ sl_cluster_fit(SlClusterInput *input, int k, int k_max, SlClusterFit *fit)
 double
 sl_cluster_silhouette(const SlClusterInput *input, const SlClusterFit *fit, int *points)
 {
-	SlPoints sample = input->points;
+	SlPoints sample = input->sample;
 	SlArena work = {NULL, SIZE_MAX, 0};
 	MemoryContext context;
 	double *value;
 	double sum = 0;
 	bool several = false;
 
-	sample.count = Min(sample.count, input->options->silhouette_sample);
 	*points = sample.count;
 	for (int i = 1; i < sample.count && !several; i++)
 		several = fit->label[i] != fit->label[0];

@@ -56,8 +56,10 @@ too_large(int count)
 static void *
 resize(Receiver *r, void *array, Size bytes)
 {
-	return array == NULL ? MemoryContextAllocHuge(r->keep, bytes)
-						 : repalloc_huge(array, bytes);
+	array = array == NULL ? MemoryContextAllocHuge(r->keep, bytes)
+						  : repalloc_huge(array, bytes);
+	sl_cluster_huge_pages(array, bytes);
+	return array;
 }
 
 static void
@@ -118,7 +120,12 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 					 errmsg("column \"%s\" holds NULL", r->names[j]),
 					 errhint("Filter such rows out in the source, or give them a value "
 							 "with coalesce().")));
-		x[j] = sl_value_number(&r->reader[j], slot->tts_values[j], r->names[j]) + 0.0;
+		/* 0 and -0 are one value; the commonest type takes the short way */
+		x[j] = 0.0 +
+			   (r->reader[j].kind == SL_VALUE_FLOAT8 &&
+						fabs(DatumGetFloat8(slot->tts_values[j])) <= LARGEST
+					? DatumGetFloat8(slot->tts_values[j])
+					: sl_value_number(&r->reader[j], slot->tts_values[j], r->names[j]));
 		if (fabs(x[j]) > LARGEST)
 			ereport(ERROR,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),

@@ -72,8 +72,9 @@ typedef struct SlClusterInput
 {
 	const SlClusterOptions *options;
 	SlClusterMethod method;
-	SlPoints points;
-	int *place; /* [points.count] the row each was read as */
+	SlPoints points; /* with k-means without their values, which are in tiles only */
+	SlPoints sample; /* the first points, for the silhouette */
+	int *place;		 /* [points.count] the row each was read as */
 	int distinct;
 	double *mean; /* NULL: not standardised */
 	double *deviation;
@@ -114,6 +115,8 @@ extern double sl_cluster_silhouette(const SlClusterInput *input, const SlCluster
 extern SlStop sl_cluster_stop;
 /* Raises the error of a status other than SL_OK. */
 extern void sl_cluster_check_status(SlStatus status);
+/* Asks for pages of memory larger than usual where that is worth it. */
+extern void sl_cluster_huge_pages(void *memory, Size bytes);
 /* An arena of so many bytes in a context of its own, which is returned for deletion;
  * refused if it and what is taken already are over sessionlen.memory_limit. */
 extern MemoryContext sl_cluster_arena(SlArena *arena, Size bytes, Size taken,

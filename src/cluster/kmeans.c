@@ -120,10 +120,16 @@ relabel(Lloyd *m, int i, int32_t label)
 	m->changed++;
 }
 
+/* Every point gets the label of its nearest centroid; inertia, where wanted, is the sum
+ * of its squared distances. */
 static SlStatus
-pass_plain(Lloyd *m)
+pass_plain(Lloyd *m, double *inertia)
 {
 	int32_t found[TILES_PER_CHECK * SL_LANES];
+	double squared[TILES_PER_CHECK * SL_LANES];
+
+	if (inertia)
+		*inertia = 0;
 
 	for (int t = 0; t < m->tile_count; t += TILES_PER_CHECK)
 	{
@@ -143,7 +149,8 @@ pass_plain(Lloyd *m)
 			step = step < tiles - done ? step : tiles - done;
 			sl_tiles_nearest(m->tiles + (size_t) (t + done) * m->columns * SL_LANES, step,
 							 m->columns, m->centroid, m->k,
-							 found + (size_t) done * SL_LANES);
+							 found + (size_t) done * SL_LANES,
+							 inertia ? squared + (size_t) done * SL_LANES : NULL);
 			done += step;
 			if (done < tiles && sl_stopped(m->stop))
 				return SL_STOPPED;
@@ -151,6 +158,8 @@ pass_plain(Lloyd *m)
 		for (int i = 0; i < end; i++)
 			if (found[i] != m->label[first + i])
 				relabel(m, first + i, found[i]);
+		for (int i = 0; inertia && i < end; i++)
+			*inertia += squared[i];
 	}
 	return SL_OK;
 }
@@ -365,18 +374,6 @@ move_centroids(Lloyd *m)
 	return shift;
 }
 
-static double
-inertia(const Lloyd *m)
-{
-	double total = 0;
-
-	for (int i = 0; i < m->count; i++)
-		total +=
-			squared_distance(point_at(m, i), SL_LANES,
-							 m->centroid + (size_t) m->label[i] * m->columns, m->columns);
-	return total;
-}
-
 /* One start, from the centroids there are. */
 static SlStatus
 run(Lloyd *m, int max_iter, double tolerance, SlKmeansResult *result)
@@ -395,7 +392,9 @@ run(Lloyd *m, int max_iter, double tolerance, SlKmeansResult *result)
 		bool first = result->iterations == 1;
 
 		m->changed = 0;
-		status = !m->bounded ? pass_plain(m) : first ? pass_first(m) : pass_bounded(m);
+		status = !m->bounded ? pass_plain(m, NULL)
+				 : first	 ? pass_first(m)
+							 : pass_bounded(m);
 		if (status == SL_OK)
 			status = relocate(m);
 		if (status != SL_OK)
@@ -412,46 +411,18 @@ run(Lloyd *m, int max_iter, double tolerance, SlKmeansResult *result)
 	sum_afresh(m);
 	(void) move_centroids(m);
 	m->changed = 0;
-	status = pass_plain(m);
-	result->inertia = inertia(m);
-	return status;
+	return pass_plain(m, &result->inertia);
 }
 
-/* Adds up each column, or its squared distances from the means. */
-static void
-sum_columns(const Lloyd *m, const double *mean, double *sum)
-{
-	int d = m->columns;
-
-	memset(sum, 0, sizeof(double) * d);
-	for (int t = 0; t < m->tile_count; t++)
-	{
-		int lanes = sl_tile_lanes(m->count, t);
-
-		for (int j = 0; j < d; j++)
-		{
-			const double *x = m->tiles + ((size_t) t * d + j) * SL_LANES;
-			double part = 0;
-
-			for (int l = 0; l < lanes; l++)
-				part += mean ? (x[l] - mean[j]) * (x[l] - mean[j]) : x[l];
-			sum[j] += part;
-		}
-	}
-}
-
-/* Mean over columns of their variances; overwrites sum and old. */
+/* Mean over columns of their variances; overwrites sums and centroids. */
 static double
 mean_variance(Lloyd *m)
 {
 	double total = 0;
 
-	sum_columns(m, NULL, m->old);
+	sl_tiles_moments(m->tiles, m->count, m->columns, m->centroid, m->old, m->sum);
 	for (int j = 0; j < m->columns; j++)
-		m->old[j] /= m->count;
-	sum_columns(m, m->old, m->sum);
-	for (int j = 0; j < m->columns; j++)
-		total += m->sum[j] / m->count;
+		total += m->sum[j];
 	return total / m->columns;
 }
 

@@ -15,13 +15,18 @@
 
 #define RADIX_BITS 11
 #define RADIX (1 << RADIX_BITS)
-#define RADIX_PASSES 3 /* 33 bits: what is left over is a handful of ties */
 
-typedef struct Hashed
+/* The upper 33 bits of a point's hash, then its place. */
+typedef uint64_t Hashed;
+
+#define PLACE_BITS 31
+#define FEW_POINTS (1 << 21)
+
+static inline int
+place_of(Hashed point)
 {
-	uint64_t hash;
-	int place;
-} Hashed;
+	return (int) (point & (((Hashed) 1 << PLACE_BITS) - 1));
+}
 
 static inline uint64_t
 mix(uint64_t h)
@@ -63,11 +68,11 @@ compare_points(const SlPoints *points, int a, int b)
 }
 
 static bool
-before(const SlPoints *points, const Hashed *a, const Hashed *b)
+before(const SlPoints *points, Hashed a, Hashed b)
 {
-	if (a->hash != b->hash)
-		return a->hash < b->hash;
-	return compare_points(points, a->place, b->place) < 0;
+	if (a >> PLACE_BITS != b >> PLACE_BITS)
+		return a < b;
+	return compare_points(points, place_of(a), place_of(b)) < 0;
 }
 
 /* One stable pass over 11 bits. */
@@ -78,7 +83,7 @@ radix_pass(const Hashed *from, Hashed *to, int n, int shift)
 	int sum = 0;
 
 	for (int i = 0; i < n; i++)
-		start[from[i].hash >> shift & (RADIX - 1)]++;
+		start[from[i] >> shift & (RADIX - 1)]++;
 	for (int b = 0; b < RADIX; b++)
 	{
 		int count = start[b];
@@ -87,7 +92,7 @@ radix_pass(const Hashed *from, Hashed *to, int n, int shift)
 		sum += count;
 	}
 	for (int i = 0; i < n; i++)
-		to[start[from[i].hash >> shift & (RADIX - 1)]++] = from[i];
+		to[start[from[i] >> shift & (RADIX - 1)]++] = from[i];
 }
 
 SlStatus
@@ -99,6 +104,8 @@ sl_points_order(const SlPoints *points, uint64_t seed, const SlStop *stop, SlAre
 	Hashed *from = sl_alloc(work, n, sizeof(Hashed));
 	Hashed *to = sl_alloc(work, n, sizeof(Hashed));
 	uint64_t key = sl_random_bits(seed, 0, 0);
+	/* enough that what is left to sort are pairs and the like */
+	int passes = n <= FEW_POINTS ? 2 : 3;
 
 	if (from == NULL || to == NULL)
 		return SL_NO_MEMORY;
@@ -106,17 +113,18 @@ sl_points_order(const SlPoints *points, uint64_t seed, const SlStop *stop, SlAre
 	{
 		if ((i & 0xffff) == 0 && sl_stopped(stop))
 			return SL_STOPPED;
-		from[i] = (Hashed){
-			hash_point(points->x + (size_t) i * points->columns, points->columns, key),
-			i};
+		from[i] =
+			hash_point(points->x + (size_t) i * points->columns, points->columns, key) >>
+				PLACE_BITS << PLACE_BITS |
+			(Hashed) i;
 	}
-	for (int pass = 0; pass < RADIX_PASSES; pass++)
+	for (int pass = 0; pass < passes; pass++)
 	{
 		Hashed *swap = from;
 
 		if (sl_stopped(stop))
 			return SL_STOPPED;
-		radix_pass(from, to, n, 64 - RADIX_BITS * (RADIX_PASSES - pass));
+		radix_pass(from, to, n, 64 - RADIX_BITS * (passes - pass));
 		from = to;
 		to = swap;
 	}
@@ -128,20 +136,33 @@ sl_points_order(const SlPoints *points, uint64_t seed, const SlStop *stop, SlAre
 
 		if ((i & 0xffff) == 0 && sl_stopped(stop))
 			return SL_STOPPED;
-		for (; j > 0 && before(points, &point, &from[j - 1]); j--)
+		for (; j > 0 && before(points, point, from[j - 1]); j--)
 			from[j] = from[j - 1];
 		from[j] = point;
 	}
 	for (int i = 0; i < n; i++)
 	{
-		order[i] = from[i].place;
-		if (i > 0 && (from[i].hash != from[i - 1].hash ||
-					  compare_points(points, from[i].place, from[i - 1].place) != 0))
+		order[i] = place_of(from[i]);
+		if (i > 0 && (from[i] >> PLACE_BITS != from[i - 1] >> PLACE_BITS ||
+					  compare_points(points, order[i], order[i - 1]) != 0))
 			++*distinct;
 	}
 	work->used = used;
 	return SL_OK;
 }
+
+/* What is nothing but rounding is no deviation. */
+static double
+deviation_of(double variance, double mean)
+{
+	return variance > 1e-24 * mean * mean ? sqrt(variance) : 1;
+}
+
+/* Tiles that are added up at a time: they stay in cache from one column to the next. */
+#define TILES_A_SUM 64
+
+/* Rows between the one that is copied and the one that is fetched. */
+#define AHEAD 24
 
 double *
 sl_points_tiles(const SlPoints *points, const int *order, SlArena *arena)
@@ -159,10 +180,84 @@ sl_points_tiles(const SlPoints *points, const int *order, SlArena *arena)
 				t * SL_LANES + l < points->count ? t * SL_LANES + l : points->count - 1;
 			const double *row = points->x + (size_t) (order ? order[i] : i) * d;
 
+			/* rows in an order of their own are not where the processor looks ahead */
+			if (order && i + AHEAD < points->count)
+				__builtin_prefetch(points->x + (size_t) order[i + AHEAD] * d);
 			for (int j = 0; j < d; j++)
 				x[((size_t) t * d + j) * SL_LANES + l] = row[j];
 		}
 	return x;
+}
+
+/* Sums over the points from tile first on of each column less from, and of its squares,
+ * are added to sum and squares. */
+static void
+add_block(const double *tiles, int first, int count, int columns, const double *from,
+		  double *sum, double *squares)
+{
+	const double *x = tiles + (size_t) first * columns * SL_LANES;
+	int points = count - first * SL_LANES;
+	int whole = points / SL_LANES;
+
+	if (whole > TILES_A_SUM)
+		whole = TILES_A_SUM;
+	sl_tiles_sum(x, whole, columns, from, sum, squares);
+	if (whole == TILES_A_SUM)
+		return;
+	for (int j = 0; j < columns; j++)
+		for (int l = 0; l < points % SL_LANES; l++)
+		{
+			double off = x[((size_t) whole * columns + j) * SL_LANES + l] - from[j];
+
+			sum[j] += off;
+			squares[j] += off * off;
+		}
+}
+
+/*
+ * One pass: squares are taken around the mean of the first block.  As the points' order
+ * is a random one this is never so far from the mean of all that digits are lost.
+ */
+void
+sl_tiles_moments(const double *tiles, int count, int columns, double *from, double *mean,
+				 double *variance)
+{
+	int sample = count < TILES_A_SUM * SL_LANES ? count : TILES_A_SUM * SL_LANES;
+
+	memset(mean, 0, sizeof(double) * columns);
+	memset(from, 0, sizeof(double) * columns);
+	memset(variance, 0, sizeof(double) * columns);
+	add_block(tiles, 0, count, columns, mean, from, variance);
+	for (int j = 0; j < columns; j++)
+		from[j] /= sample;
+	memset(mean, 0, sizeof(double) * columns);
+	memset(variance, 0, sizeof(double) * columns);
+	for (int t = 0; t < sl_tile_count(count); t += TILES_A_SUM)
+		add_block(tiles, t, count, columns, from, mean, variance);
+	for (int j = 0; j < columns; j++)
+	{
+		double off = mean[j] / count;
+
+		mean[j] = from[j] + off;
+		variance[j] = fmax(variance[j] / count - off * off, 0);
+	}
+}
+
+void
+sl_tiles_standardize(double *tiles, int count, int columns, double *scratch, double *mean,
+					 double *deviation)
+{
+	sl_tiles_moments(tiles, count, columns, scratch, mean, deviation);
+	for (int j = 0; j < columns; j++)
+		deviation[j] = deviation_of(deviation[j], mean[j]);
+	for (int t = 0; t < sl_tile_count(count); t++)
+		for (int j = 0; j < columns; j++)
+			for (int l = 0; l < SL_LANES; l++)
+			{
+				double *x = tiles + ((size_t) t * columns + j) * SL_LANES + l;
+
+				*x = (*x - mean[j]) / deviation[j];
+			}
 }
 
 void
@@ -186,11 +281,7 @@ sl_points_scale(const SlPoints *points, double *mean, double *deviation)
 			deviation[j] += off * off;
 		}
 	for (int j = 0; j < d; j++)
-	{
-		double variance = deviation[j] / n;
-
-		deviation[j] = variance > 1e-24 * mean[j] * mean[j] ? sqrt(variance) : 1;
-	}
+		deviation[j] = deviation_of(deviation[j] / n, mean[j]);
 }
 
 void

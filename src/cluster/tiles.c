@@ -13,9 +13,10 @@
 typedef struct Kernels
 {
 	void (*distances)(const double *, int, const double *, double *);
-	void (*nearest)(const double *, int, int, const double *, int, int32_t *);
+	void (*nearest)(const double *, int, int, const double *, int, int32_t *, double *);
 	void (*nearest_two)(const double *, int, const double *, int, int32_t *, double *,
 						double *);
+	void (*sum)(const double *, int, int, const double *, double *, double *);
 	void (*lower)(double *, const double *, int, int, const double *);
 	void (*try)(const double *, const double *, int, int, const double *, int, double *);
 	void (*add_distances)(const double *, int, const double *, int, int, double *,
@@ -78,9 +79,9 @@ sl_tile_distances(const double *tile, int columns, const double *point, double *
 
 void
 sl_tiles_nearest(const double *tiles, int tile_count, int columns, const double *centroid,
-				 int k, int32_t *label)
+				 int k, int32_t *label, double *squared)
 {
-	kernels()->nearest(tiles, tile_count, columns, centroid, k, label);
+	kernels()->nearest(tiles, tile_count, columns, centroid, k, label, squared);
 }
 
 void
@@ -88,6 +89,13 @@ sl_tile_nearest_two(const double *tile, int columns, const double *centroid, int
 					int32_t *label, double *best, double *second)
 {
 	kernels()->nearest_two(tile, columns, centroid, k, label, best, second);
+}
+
+void
+sl_tiles_sum(const double *tiles, int tile_count, int columns, const double *from,
+			 double *sum, double *squares)
+{
+	kernels()->sum(tiles, tile_count, columns, from, sum, squares);
 }
 
 void

@@ -39,13 +39,18 @@ extern void sl_tile_distances(const double *tile, int columns, const double *poi
 							  double *out);
 
 /* The nearest of k centroids for every lane of tile_count tiles; of equally near ones the
- * first. */
+ * first.  squared, which may be NULL, receives the squared distances to them. */
 extern void sl_tiles_nearest(const double *tiles, int tile_count, int columns,
-							 const double *centroid, int k, int32_t *label);
+							 const double *centroid, int k, int32_t *label,
+							 double *squared);
 
 /* The same for one tile, with the squared distances to it and to the next nearest. */
 extern void sl_tile_nearest_two(const double *tile, int columns, const double *centroid,
 								int k, int32_t *label, double *best, double *second);
+
+/* Adds the sum over lanes of each column less from, and that of its squares. */
+extern void sl_tiles_sum(const double *tiles, int tile_count, int columns,
+						 const double *from, double *sum, double *squares);
 
 /* near[lane] becomes the squared distance to a point where that is less. */
 extern void sl_tiles_lower(double *near, const double *tiles, int tile_count, int columns,

@@ -69,7 +69,7 @@ K(distances)(const double *tile, int columns, const double *point, double *out)
 
 TARGET static void
 K(nearest)(const double *tiles, int tile_count, int columns, const double *centroid,
-		   int k, int32_t *label)
+		   int k, int32_t *label, double *squared)
 {
 	for (int t = 0; t < tile_count; t++)
 		for (int v = 0; v < VECTORS; v++)
@@ -105,6 +105,8 @@ K(nearest)(const double *tiles, int tile_count, int columns, const double *centr
 			}
 			for (int l = 0; l < WIDTH; l++)
 				label[(size_t) t * SL_LANES + v * WIDTH + l] = (int32_t) number[l];
+			for (int l = 0; squared && l < WIDTH; l++)
+				squared[(size_t) t * SL_LANES + v * WIDTH + l] = best[l];
 		}
 }
 
@@ -144,6 +146,33 @@ K(nearest_two)(const double *tile, int columns, const double *centroid, int k,
 			best_out[v * WIDTH + l] = best[l];
 			second_out[v * WIDTH + l] = second[l];
 		}
+	}
+}
+
+TARGET static void
+K(sum)(const double *tiles, int tile_count, int columns, const double *from, double *sum,
+	   double *squares)
+{
+	for (int j = 0; j < columns; j++)
+	{
+		Vec total[VECTORS] = {0}, square[VECTORS] = {0};
+
+		for (int t = 0; t < tile_count; t++)
+			for (int v = 0; v < VECTORS; v++)
+			{
+				Vec off =
+					((const Vec *) (tiles + ((size_t) t * columns + j) * SL_LANES))[v] -
+					from[j];
+
+				total[v] += off;
+				square[v] += off * off;
+			}
+		for (int v = 0; v < VECTORS; v++)
+			for (int l = 0; l < WIDTH; l++)
+			{
+				sum[j] += total[v][l];
+				squares[j] += square[v][l];
+			}
 	}
 }
 
@@ -236,7 +265,7 @@ K(add_distances)(const double *rows, int row_count, const double *tile, int lane
 	}
 }
 
-static const Kernels K(table) = {K(distances), K(nearest), K(nearest_two),
+static const Kernels K(table) = {K(distances), K(nearest), K(nearest_two),	K(sum),
 								 K(lower),	   K(try),	   K(add_distances)};
 
 #undef Vec
