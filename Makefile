@@ -7,7 +7,7 @@
 # and build in a directory of their own.
 SCRIPTED = check demo demo-stop check-matrix check-clean format bench
 
-ifeq ($(filter-out $(SCRIPTED) build/listening,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(filter-out $(SCRIPTED) build/listening build/skips,$(or $(MAKECMDGOALS),all)),)
 
 check:
 	@test/check.sh
@@ -72,6 +72,12 @@ endif
 
 # Invented listening logs for tests, benchmarks and the demo; see test/data/law.h.
 build/listening: $(addprefix test/data/,listening.c listener.c law.c listener.h law.h draw.h) \
+		src/nn/random.c src/nn/random.h
+	mkdir -p build
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm
+
+# Invented sessions with skips, likewise; see test/data/skip_law.h.
+build/skips: $(addprefix test/data/,skips.c skip_session.c skip_law.c skip_session.h skip_law.h draw.h) \
 		src/nn/random.c src/nn/random.h
 	mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm
