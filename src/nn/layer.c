@@ -1,5 +1,6 @@
 /*
- * layer.c: the layers without memory of earlier rows: dense, embedding, concat, dropout.
+ * layer.c: the layers without memory of earlier rows: dense, embedding, concat, gather,
+ * relu, dropout.
  */
 #include "nn/tape.h"
 
@@ -200,6 +201,109 @@ sl_concat(SlTape *tape, SlTensor *const *parts, int count)
 				   parts[p]->data + (size_t) i * width, (size_t) width * sizeof(float));
 		column += width;
 	}
+	return y;
+}
+
+/* ---- gather: y[i] = x[from[i]], or a row from elsewhere ---- */
+
+typedef struct Gather
+{
+	SlOp op;
+	SlTensor *x;
+	SlTensor *y;
+	const int *from;
+} Gather;
+
+/* dx[from[i]] += dy[i], in the order of rows. */
+static void
+gather_backward(SlTape *tape, SlOp *op)
+{
+	Gather *gather = (Gather *) op;
+	SlTensor *y = gather->y;
+
+	if (gather->x->grad == NULL)
+		return;
+	for (int i = 0; i < y->rows; i++)
+		if (gather->from[i] >= 0)
+			sl_add_row(1, y->cols, y->grad + (size_t) i * y->cols,
+					   gather->x->grad + (size_t) gather->from[i] * y->cols, 0);
+}
+
+SlTensor *
+sl_gather(SlTape *tape, SlTensor *x, const int *from, int rows, const float *other,
+		  size_t stride)
+{
+	if (tape->status != SL_OK)
+		return NULL;
+
+	SlTensor *y = sl_tensor_new(tape, rows, x->cols, x->grad != NULL);
+	Gather *gather =
+		tape->grad != NULL ? sl_tape_op(tape, sizeof(Gather), gather_backward) : NULL;
+	size_t bytes = (size_t) x->cols * sizeof(float);
+
+	if (tape->status != SL_OK || sl_counting(tape))
+		return tape->status == SL_OK ? y : NULL;
+	if (gather != NULL)
+	{
+		gather->x = x;
+		gather->y = y;
+		gather->from = from;
+	}
+	for (int i = 0; i < rows; i++)
+	{
+		float *to = y->data + (size_t) i * x->cols;
+
+		if (from[i] >= 0)
+			memcpy(to, x->data + (size_t) from[i] * x->cols, bytes);
+		else if (other != NULL)
+			memcpy(to, other + (size_t) (-1 - from[i]) * stride, bytes);
+		else
+			memset(to, 0, bytes);
+	}
+	return y;
+}
+
+/* ---- relu: y = max(x, 0) ---- */
+
+typedef struct Relu
+{
+	SlOp op;
+	SlTensor *x;
+	SlTensor *y;
+} Relu;
+
+static void
+relu_backward(SlTape *tape, SlOp *op)
+{
+	Relu *relu = (Relu *) op;
+	size_t n = (size_t) relu->y->rows * relu->y->cols;
+	const float *y = relu->y->data;
+	const float *dy = relu->y->grad;
+	float *dx = relu->x->grad;
+
+	for (size_t i = 0; dx != NULL && i < n; i++)
+		dx[i] += y[i] > 0 ? dy[i] : 0.0f;
+}
+
+SlTensor *
+sl_relu(SlTape *tape, SlTensor *x)
+{
+	if (tape->status != SL_OK)
+		return NULL;
+
+	SlTensor *y = sl_tensor_new(tape, x->rows, x->cols, x->grad != NULL);
+	Relu *relu =
+		tape->grad != NULL ? sl_tape_op(tape, sizeof(Relu), relu_backward) : NULL;
+
+	if (tape->status != SL_OK || sl_counting(tape))
+		return tape->status == SL_OK ? y : NULL;
+	if (relu != NULL)
+	{
+		relu->x = x;
+		relu->y = y;
+	}
+	for (size_t i = 0, n = (size_t) x->rows * x->cols; i < n; i++)
+		y->data[i] = x->data[i] < 0 ? 0.0f : x->data[i]; /* NaN stays NaN */
 	return y;
 }
 

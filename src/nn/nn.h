@@ -116,7 +116,7 @@ typedef struct SlPack
 typedef struct SlOp SlOp;
 
 /* Tensors one pass may make while counting. */
-#define SL_MAX_COUNTED 256
+#define SL_MAX_COUNTED 512
 
 /*
  * One pass over one shard.  Set everything up to should_stop, clear the rest.
@@ -174,6 +174,18 @@ extern SlTensor *sl_embedding(SlTape *tape, const int32_t *codes, int rows, int 
 /* Columns of count tensors side by side. */
 extern SlTensor *sl_concat(SlTape *tape, SlTensor *const *parts, int count);
 
+/*
+ * Rows of x in another order, some left out or more than once: row i of the result,
+ * [rows x x->cols], is row from[i] of x.  Where from[i] < 0 it is the row -1 - from[i] of
+ * other, at other + that * stride, into which no gradient flows, or zeros where other is
+ * NULL.
+ */
+extern SlTensor *sl_gather(SlTape *tape, SlTensor *x, const int *from, int rows,
+						   const float *other, size_t stride);
+
+/* max(x, 0), element by element; the gradient at 0 is 0. */
+extern SlTensor *sl_relu(SlTape *tape, SlTensor *x);
+
 /* Inverted dropout with probability p, masks keyed by (seed, epoch, row_key[i], salt). */
 extern SlTensor *sl_dropout(SlTape *tape, SlTensor *x, float p, const uint64_t *row_key,
 							uint32_t salt);
@@ -217,5 +229,16 @@ extern int sl_recurrent_state(const SlRecurrent *layer);
 extern SlTensor *sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack,
 							  const SlRecurrent *layer, const float *state_in,
 							  float *state_out, size_t stride, const uint64_t *seq_key);
+
+/*
+ * The same between two states that gradients flow through, as from an encoder into a
+ * decoder (Sutskever et al. 2014).  first [batch x sl_recurrent_state] is each sequence's
+ * state before the walk, h then c, or NULL for zeros; *last (unless last is NULL)
+ * receives a tensor of the same shape with the states after it, in either direction.
+ * SL_BAD_SHAPE if first has another shape.
+ */
+extern SlTensor *sl_recurrent_between(SlTape *tape, SlTensor *x, const SlPack *pack,
+									  const SlRecurrent *layer, SlTensor *first,
+									  SlTensor **last, const uint64_t *seq_key);
 
 #endif

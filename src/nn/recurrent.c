@@ -233,13 +233,58 @@ walk_forward(SlTape *tape, SlRecurrentOp *op, float *state_out)
 
 /* ---- backward ---- */
 
+/* What comes from above the last states, or nothing. */
+static void
+start_back(SlRecurrentOp *op)
+{
+	int hidden = op->layer.hidden;
+	size_t carried = (size_t) op->pack->batch * hidden * sizeof(float);
+
+	memset(op->dh, 0, carried);
+	if (op->dc != NULL)
+		memset(op->dc, 0, carried);
+	if (op->last == NULL)
+		return;
+	for (int b = 0; b < op->pack->batch; b++)
+	{
+		const float *grad = op->last->grad + (size_t) b * op->last->cols;
+
+		memcpy(op->dh + (size_t) b * hidden, grad, hidden * sizeof(float));
+		if (op->dc != NULL)
+			memcpy(op->dc + (size_t) b * hidden, grad + hidden, hidden * sizeof(float));
+	}
+}
+
+/* Whether gradients flow into the states that sequences start from. */
+static bool
+wants_first(const SlRecurrentOp *op)
+{
+	return op->first != NULL && op->first->grad != NULL;
+}
+
+/* What was carried back past the rows that start at step t. */
+static void
+finish_back(SlRecurrentOp *op, int t)
+{
+	int hidden = op->layer.hidden;
+
+	for (int b = going_on(op, t); b < op->pack->size[t]; b++)
+	{
+		float *grad = op->first->grad + (size_t) b * op->first->cols;
+
+		sl_add_row(1, hidden, op->dh + (size_t) b * hidden, grad, 0);
+		if (op->dc != NULL)
+			sl_add_row(1, hidden, op->dc + (size_t) b * hidden, grad + hidden, 0);
+	}
+}
+
 /* dh(t-1) = dgates U, on top of what the kernel left there for a GRU. */
 static bool
 carry_back(SlTape *tape, SlRecurrentOp *op, int t)
 {
 	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
 	int hidden = op->layer.hidden;
-	int going = going_on(op, t);
+	int going = wants_first(op) ? op->pack->size[t] : going_on(op, t);
 	bool adds = op->layer.cell == SL_CELL_GRU;
 	bool apart = adds && op->mask != NULL;
 	size_t count = (size_t) going * hidden;
@@ -264,11 +309,8 @@ walk_backward(SlTape *tape, SlRecurrentOp *op)
 {
 	const SlCellType *cell = cell_type(&op->layer);
 	int hidden = op->layer.hidden;
-	size_t carried = (size_t) op->pack->batch * hidden * sizeof(float);
 
-	memset(op->dh, 0, carried);
-	if (op->dc != NULL)
-		memset(op->dc, 0, carried);
+	start_back(op);
 	memset(op->bias_sum, 0, (size_t) 4 * hidden * sizeof(float));
 	for (int s = op->pack->steps - 1; s >= 0 && sl_go_on(tape); s--)
 	{
@@ -283,6 +325,8 @@ walk_backward(SlTape *tape, SlRecurrentOp *op)
 					   (size_t) 4 * hidden, op->bias_sum);
 		if (!carry_back(tape, op, t))
 			return;
+		if (wants_first(op))
+			finish_back(op, t);
 	}
 	if (tape->status == SL_OK)
 		cell->split_bias(hidden, op->bias_sum, sl_grad(tape, op->layer.bias_ih),
@@ -434,6 +478,42 @@ allocate(SlTape *tape, SlRecurrentOp *op)
 	op->bias_sum = sl_tape_floats(tape, 4, hidden);
 }
 
+/* An operation on the tape, or the local one where none is kept. */
+static SlRecurrentOp *
+new_op(SlTape *tape, SlRecurrentOp *local)
+{
+	SlRecurrentOp *op = tape->grad != NULL
+							? sl_tape_op(tape, sizeof(SlRecurrentOp), recurrent_backward)
+							: NULL;
+
+	return op != NULL ? op : local;
+}
+
+/* The layer with its x, pack and states in args; last states go to state_out. */
+static SlTensor *
+run_layer(SlTape *tape, const SlRecurrentOp *args, float *state_out,
+		  const uint64_t *seq_key)
+{
+	const SlRecurrent *layer = &args->layer;
+	const SlPack *pack = args->pack;
+	SlRecurrentOp local = {0};
+	SlRecurrentOp *op = new_op(tape, &local);
+	SlOp link = op->op;
+
+	*op = *args;
+	op->op = link;
+	op->y = sl_tensor(tape, pack->rows, layer->hidden);
+	allocate(tape, op);
+	if (tape->status != SL_OK || sl_counting(tape))
+		return tape->status == SL_OK ? op->y : NULL;
+	memset(op->zeros, 0, (size_t) layer->hidden * sizeof(float));
+	for (int b = 0; op->mask != NULL && b < pack->batch; b++)
+		sl_dropout_mask(tape, layer->recurrent_dropout, seq_key[b], layer->salt,
+						layer->hidden, op->mask + (size_t) b * layer->hidden);
+	walk_forward(tape, op, state_out);
+	return tape->status == SL_OK ? op->y : NULL;
+}
+
 SlTensor *
 sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack, const SlRecurrent *layer,
 			 const float *state_in, float *state_out, size_t stride,
@@ -447,26 +527,46 @@ sl_recurrent(SlTape *tape, SlTensor *x, const SlPack *pack, const SlRecurrent *l
 		return NULL;
 	}
 
-	SlRecurrentOp local = {0};
-	SlRecurrentOp *op = tape->grad != NULL
-							? sl_tape_op(tape, sizeof(SlRecurrentOp), recurrent_backward)
-							: &local;
+	SlRecurrentOp args = {
+		.layer = *layer, .pack = pack, .x = x, .state_in = state_in, .stride = stride};
 
-	if (op == NULL)
-		op = &local;
-	op->layer = *layer;
-	op->pack = pack;
-	op->x = x;
-	op->state_in = state_in;
-	op->stride = stride;
-	op->y = sl_tensor(tape, pack->rows, layer->hidden);
-	allocate(tape, op);
-	if (tape->status != SL_OK || sl_counting(tape))
-		return tape->status == SL_OK ? op->y : NULL;
-	memset(op->zeros, 0, (size_t) layer->hidden * sizeof(float));
-	for (int b = 0; op->mask != NULL && b < pack->batch; b++)
-		sl_dropout_mask(tape, layer->recurrent_dropout, seq_key[b], layer->salt,
-						layer->hidden, op->mask + (size_t) b * layer->hidden);
-	walk_forward(tape, op, state_out);
-	return tape->status == SL_OK ? op->y : NULL;
+	return run_layer(tape, &args, state_out, seq_key);
+}
+
+/* While counting, data is NULL; the layer only asks whether there is a state. */
+static const float counted_state[1];
+
+SlTensor *
+sl_recurrent_between(SlTape *tape, SlTensor *x, const SlPack *pack,
+					 const SlRecurrent *layer, SlTensor *first, SlTensor **last,
+					 const uint64_t *seq_key)
+{
+	if (last != NULL)
+		*last = NULL;
+	if (tape->status != SL_OK)
+		return NULL;
+
+	int state = sl_recurrent_state(layer);
+
+	if (!shapes_fit(tape, x, pack, layer, true, (size_t) state) ||
+		(first != NULL && (first->rows != pack->batch || first->cols != state)))
+	{
+		sl_fail(tape, SL_BAD_SHAPE);
+		return NULL;
+	}
+
+	SlRecurrentOp args = {
+		.layer = *layer, .pack = pack, .x = x, .first = first, .stride = (size_t) state};
+
+	if (first != NULL)
+		args.state_in = sl_counting(tape) ? counted_state : first->data;
+	if (last != NULL)
+		args.last = sl_tensor(tape, pack->batch, state);
+
+	SlTensor *y =
+		run_layer(tape, &args, args.last != NULL ? args.last->data : NULL, seq_key);
+
+	if (y != NULL && last != NULL)
+		*last = args.last;
+	return y;
 }

@@ -43,9 +43,11 @@ typedef struct SlRecurrentOp
 	SlTensor *y;
 	const float *state_in;
 	size_t stride;
-	float *gates;  /* [rows x 4 hidden] */
-	float *bias;   /* [4 hidden] */
-	float *zeros;  /* [hidden] */
+	SlTensor *first; /* what state_in points into, where gradients flow back; or NULL */
+	SlTensor *last;	 /* last states, where gradients come from; or NULL */
+	float *gates;	 /* [rows x 4 hidden] */
+	float *bias;	 /* [4 hidden] */
+	float *zeros;	 /* [hidden] */
 	float *c;	   /* LSTM: cell states, [rows x hidden]; in inference [batch x hidden] */
 	float *h_prev; /* [rows x hidden] previous states, dropped; NULL: found in y */
 	float *mask;   /* recurrent dropout, [batch x hidden] */

@@ -40,6 +40,8 @@ struct Case
 	float *state_in;
 	float *state_out;
 	size_t stride;
+	int bridge;
+	int sequence[32]; /* of each row */
 	int32_t codes[256];
 	uint64_t keys[256];
 	SlArena arena;
@@ -157,6 +159,71 @@ build_both(Case *c, SlTape *tape, SlTensor *x)
 		part[i] =
 			sl_recurrent(tape, x, &c->pack.pack, &c->layer[i], NULL, NULL, 0, c->keys);
 	return sl_concat(tape, part, 2);
+}
+
+/* Positive and negative inputs. */
+static SlTensor *
+build_relu(Case *c, SlTape *tape, SlTensor *x)
+{
+	return sl_relu(tape, sl_dense(tape, x, 0, 1));
+}
+
+/* Rows of x twice, out of order, left out, and from elsewhere. */
+static SlTensor *
+build_gather(Case *c, SlTape *tape, SlTensor *x)
+{
+	static const int from[7] = {3, 0, -2, 3, 9, -1, 1};
+
+	return sl_dense(tape, sl_gather(tape, x, from, 7, c->projection, 8), 0, 1);
+}
+
+/*
+ * States of both directions of an encoder (layers 0 and 1), joined by a dense layer,
+ * taken by a decoder (layer 2) in another order and with one sequence that starts from
+ * elsewhere; its first and its last states go beside its rows.
+ */
+static void
+define_between(Case *c)
+{
+	for (int i = 0; i < 2; i++)
+		c->layer[i] =
+			sl_recurrent_define(&c->params, "encoder", 0, i == 1, c->cell, c->in, 5);
+	c->layer[2] =
+		sl_recurrent_define(&c->params, "decoder", 0, c->reverse, c->cell, c->in, 4);
+	c->stride = sl_recurrent_state(&c->layer[2]);
+
+	int from = 2 * sl_recurrent_state(&c->layer[0]);
+
+	c->bridge = sl_param_add(&c->params, "bridge", (int) c->stride, from, SL_INIT_KERNEL,
+							 1, from);
+	for (int i = 0; i < 3; i++)
+	{
+		c->layer[i].recurrent_dropout = c->dropout;
+		c->layer[i].salt = 40 + i;
+	}
+	for (int t = 0; t < c->pack.pack.steps; t++)
+		for (int b = 0; b < c->pack.pack.size[t]; b++)
+			c->sequence[c->pack.pack.offset[t] + b] = b;
+}
+
+static SlTensor *
+build_between(Case *c, SlTape *tape, SlTensor *x)
+{
+	static const int from[4] = {2, 0, -2, 1};
+	SlTensor *state[2], *part[3];
+
+	for (int i = 0; i < 2; i++)
+		sl_recurrent_between(tape, x, &c->pack.pack, &c->layer[i], NULL, &state[i],
+							 c->keys);
+
+	SlTensor *bridge = sl_dense(tape, sl_concat(tape, state, 2), c->bridge, -1);
+	SlTensor *first = sl_gather(tape, bridge, from, c->batch, c->state_in, c->stride);
+
+	part[0] = sl_recurrent_between(tape, x, &c->pack.pack, &c->layer[2], first, &part[1],
+								   c->keys);
+	part[1] = sl_gather(tape, part[1], c->sequence, c->pack.pack.rows, NULL, 0);
+	part[2] = sl_gather(tape, first, c->sequence, c->pack.pack.rows, NULL, 0);
+	return sl_concat(tape, part, 3);
 }
 
 /* ---- running a case ---- */
@@ -331,6 +398,7 @@ check_gradient(Case *c)
 #define ROWS .batch = 1, .length = {11}
 #define EQUAL .batch = 3, .length = {4, 4, 4}
 #define UNEQUAL .batch = 4, .length = {5, 3, 3, 1}
+#define BETWEEN .build = build_between, .define = define_between, .in = 3
 #define RECURRENT .build = build_recurrent, .define = define_recurrent, .in = 3
 
 static Case gradient_cases[] = {
@@ -378,6 +446,24 @@ static Case gradient_cases[] = {
 	 UNEQUAL},
 	{"gru, both directions", build_both, define_both, .cell = SL_CELL_GRU, .in = 3,
 	 UNEQUAL},
+	{"relu", build_relu, define_dense, .in = 6, ROWS},
+	{"gather", build_gather, define_dense, .in = 6, ROWS},
+	{"lstm between states", BETWEEN, .cell = SL_CELL_LSTM, UNEQUAL},
+	{"gru between states", BETWEEN, .cell = SL_CELL_GRU, UNEQUAL},
+	{"lstm between states, equal", BETWEEN, .cell = SL_CELL_LSTM, EQUAL},
+	{"gru between states, equal", BETWEEN, .cell = SL_CELL_GRU, EQUAL},
+	{"lstm between states, reverse", BETWEEN, .cell = SL_CELL_LSTM, .reverse = true,
+	 UNEQUAL},
+	{"gru between states, reverse", BETWEEN, .cell = SL_CELL_GRU, .reverse = true,
+	 UNEQUAL},
+	{"gru between states, reverse, equal", BETWEEN, .cell = SL_CELL_GRU, .reverse = true,
+	 EQUAL},
+	{"lstm between states, dropout", BETWEEN, .cell = SL_CELL_LSTM, .dropout = 0.3f,
+	 UNEQUAL},
+	{"gru between states, dropout", BETWEEN, .cell = SL_CELL_GRU, .dropout = 0.3f,
+	 UNEQUAL},
+	{"gru between states, reverse, dropout", BETWEEN, .cell = SL_CELL_GRU,
+	 .reverse = true, .dropout = 0.3f, UNEQUAL},
 };
 
 int
