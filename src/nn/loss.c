@@ -269,6 +269,9 @@ static const struct
 	[SL_LOSS_CROSS_ENTROPY] = {"cross_entropy", cross_entropy_row},
 	[SL_LOSS_WEIBULL] = {"weibull", weibull_row},
 	[SL_LOSS_QUANTILE] = {"quantile", quantile_row},
+	[SL_LOSS_SAMPLED_SOFTMAX] = {"sampled_softmax", NULL},
+	[SL_LOSS_BPR_MAX] = {"bpr_max", NULL},
+	[SL_LOSS_TOP1_MAX] = {"top1_max", NULL},
 };
 
 #define LOSSES ((int) (sizeof(losses) / sizeof(losses[0])))

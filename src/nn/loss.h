@@ -16,7 +16,11 @@ typedef enum SlLossKind
 	SL_LOSS_BCE,		   /* one logit, target 0 or 1 */
 	SL_LOSS_CROSS_ENTROPY, /* classes logits, target the class number */
 	SL_LOSS_WEIBULL,	   /* two outputs: log scale, log shape; targets above 0 */
-	SL_LOSS_QUANTILE /* pinball; levels outputs, made non-crossing by softplus steps */
+	SL_LOSS_QUANTILE, /* pinball; levels outputs, made non-crossing by softplus steps */
+	/* over drawn items instead of all classes; not for sl_loss() */
+	SL_LOSS_SAMPLED_SOFTMAX,
+	SL_LOSS_BPR_MAX,
+	SL_LOSS_TOP1_MAX
 } SlLossKind;
 
 #define SL_MAX_QUANTILES 32
