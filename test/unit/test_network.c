@@ -424,7 +424,7 @@ main(void)
 
 	for (int i = 0; i < 2; i++)
 	{
-		for (int kind = 0; sl_loss_name(kind); kind++)
+		for (int kind = 0; kind <= SL_LOSS_QUANTILE; kind++)
 			test_gradient(arch[i], kind, 0);
 		test_gradient(arch[i], SL_LOSS_MSE, 0.3f);
 		test_memory(arch[i]);
