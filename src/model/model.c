@@ -44,6 +44,20 @@ is_dropout(float p)
 	return p >= 0 && p < 1;
 }
 
+/* The groups of numeric columns and the item are within the columns there are. */
+static bool
+groups_are_valid(const SlNetSpec *spec)
+{
+	long grouped =
+		(long) spec->known_inputs + spec->observed_inputs + spec->target_inputs;
+
+	return spec->known_inputs >= 0 && spec->observed_inputs >= 0 &&
+		   spec->target_inputs >= 0 && grouped <= spec->inputs &&
+		   (!spec->has_item || between(spec->item, 0, spec->embeddings - 1)) &&
+		   between(spec->item_features, 0, MAX_HIDDEN) &&
+		   between(spec->items, 0, MAX_VOCABULARY);
+}
+
 static bool
 spec_is_valid(const SlNetSpec *spec)
 {
@@ -66,7 +80,8 @@ spec_is_valid(const SlNetSpec *spec)
 	for (int i = 0; i < spec->layers; i++)
 		if (!between(spec->hidden[i], 1, MAX_HIDDEN))
 			return false;
-	return between(columns, 1, MAX_COLUMNS);
+	columns += spec->item_features;
+	return between(columns, 1, MAX_COLUMNS) && groups_are_valid(spec);
 }
 
 SlStatus

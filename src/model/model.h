@@ -62,6 +62,7 @@ typedef struct SlNet
 	SlParams params;
 	SlRecurrent recurrent[SL_MAX_LAYERS];
 	int embedding[SL_MAX_EMBEDDINGS];
+	int item_features;
 	int head_weight;
 	int head_bias;
 	int state; /* floats of state a sequence keeps, all layers */
@@ -87,7 +88,8 @@ struct SlArch
 	const char *name;
 	/* Registers parameters from net->spec and sets net->state. */
 	SlStatus (*define)(SlNet *net);
-	/* Raw head outputs, [rows x outputs]. */
+	/* Raw head outputs, [rows x outputs], or hidden states, [rows x last hidden], where
+	 * items are predicted. */
 	SlTensor *(*forward)(const SlNet *net, SlTape *tape, const SlBatch *batch);
 	/* What it asks of options and data; a causal network asks nothing. */
 	bool whole;	   /* takes sequences whole: needs future rows */
