@@ -123,8 +123,8 @@ nadam_momentum(int64_t t)
 }
 
 static void
-adam_step(SlOptimKind kind, int64_t t, float rate, float decay, double *mu_product,
-		  size_t n, float *value, const float *grad, float *moments)
+adam_step(SlOptimKind kind, int64_t t, float rate, float decay, double mu_product,
+		  size_t n, float *value, const float *grad, float *mean, float *square)
 {
 	double correction1 = 1 - pow(BETA1, (double) t),
 		   correction2 = 1 - pow(BETA2, (double) t);
@@ -139,12 +139,52 @@ adam_step(SlOptimKind kind, int64_t t, float rate, float decay, double *mu_produ
 	{
 		double mu = nadam_momentum(t), next = nadam_momentum(t + 1);
 
-		*mu_product *= mu;
-		by_grad = rate * (1 - mu) / (1 - *mu_product);
-		by_mean = rate * next / (1 - *mu_product * next);
+		by_grad = rate * (1 - mu) / (1 - mu_product);
+		by_mean = rate * next / (1 - mu_product * next);
 	}
 	adam_loop(n, decay, (float) keep, (float) by_mean, (float) by_grad,
-			  (float) (1 / sqrt(correction2)), value, grad, moments, moments + n);
+			  (float) (1 / sqrt(correction2)), value, grad, mean, square);
+}
+
+void
+sl_optim_advance(SlOptimKind kind, int64_t t, double *mu_product)
+{
+	if (kind == SL_OPTIM_NADAM)
+		*mu_product *= nadam_momentum(t);
+}
+
+void
+sl_optim_range(SlOptimKind kind, int64_t t, float learning_rate, float weight_decay,
+			   double mu_product, size_t total, size_t first, size_t count, float *value,
+			   const float *grad, float *moments)
+{
+	/* the moments of weights without a gradient decay towards 0 for ever */
+	uint64_t mode = sl_flush_denormals();
+	int kept = sl_optim_moments(kind);
+	float *mean = kept > 0 ? moments + first : NULL;
+	float *square = kept > 1 ? mean + total : NULL;
+
+	value += first;
+	grad += first;
+	switch (kind)
+	{
+		case SL_OPTIM_ADAM:
+		case SL_OPTIM_ADAMW:
+		case SL_OPTIM_NADAM:
+			adam_step(kind, t, learning_rate, weight_decay, mu_product, count, value,
+					  grad, mean, square);
+			break;
+		case SL_OPTIM_RMSPROP:
+			rmsprop_loop(count, learning_rate, weight_decay, value, grad, mean);
+			break;
+		case SL_OPTIM_ADAGRAD:
+			adagrad_loop(count, learning_rate, weight_decay, value, grad, mean);
+			break;
+		case SL_OPTIM_SGD:
+			sgd_loop(count, learning_rate, weight_decay, value, grad);
+			break;
+	}
+	sl_restore_denormals(mode);
 }
 
 void
@@ -152,36 +192,17 @@ sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate, float weight_dec
 			  double *mu_product, size_t n, float *value, const float *grad,
 			  float *moments)
 {
-	/* the moments of weights without a gradient decay towards 0 for ever */
-	uint64_t mode = sl_flush_denormals();
-
-	switch (kind)
-	{
-		case SL_OPTIM_ADAM:
-		case SL_OPTIM_ADAMW:
-		case SL_OPTIM_NADAM:
-			adam_step(kind, t, learning_rate, weight_decay, mu_product, n, value, grad,
-					  moments);
-			break;
-		case SL_OPTIM_RMSPROP:
-			rmsprop_loop(n, learning_rate, weight_decay, value, grad, moments);
-			break;
-		case SL_OPTIM_ADAGRAD:
-			adagrad_loop(n, learning_rate, weight_decay, value, grad, moments);
-			break;
-		case SL_OPTIM_SGD:
-			sgd_loop(n, learning_rate, weight_decay, value, grad);
-			break;
-	}
-	sl_restore_denormals(mode);
+	sl_optim_advance(kind, t, mu_product);
+	sl_optim_range(kind, t, learning_rate, weight_decay,
+				   mu_product != NULL ? *mu_product : 1, n, 0, n, value, grad, moments);
 }
 
 #define NORM_LANES 16
 
 /* Sum of squares in double.  The order is written out (lane by lane, then the lanes), so
  * it does not depend on what the compiler makes of the loop. */
-SL_CLONES static double
-sum_of_squares(const float *x, size_t n)
+SL_CLONES double
+sl_sum_of_squares(const float *x, size_t n)
 {
 	double lane[NORM_LANES] = {0}, sum = 0;
 	size_t i = 0;
@@ -196,22 +217,30 @@ sum_of_squares(const float *x, size_t n)
 	return sum;
 }
 
-SL_CLONES static void
-scale_loop(float *x, size_t n, float factor)
+SL_CLONES void
+sl_scale(float *x, size_t n, float factor)
 {
 	for (size_t i = 0; i < n; i++)
 		x[i] *= factor;
 }
 
+float
+sl_clip_factor(double norm, double max)
+{
+	double factor = max / (norm + 1e-6);
+
+	return max > 0 && factor < 1 ? (float) factor : 1;
+}
+
 double
 sl_clip_norm(float *grad, size_t n, float max)
 {
-	double norm = sqrt(sum_of_squares(grad, n));
-	double factor = max / (norm + 1e-6);
+	double norm = sqrt(sl_sum_of_squares(grad, n));
+	float factor = sl_clip_factor(norm, max);
 
-	/* false for a NaN: the gradient stays as it is and the caller sees the norm */
-	if (max > 0 && factor < 1)
-		scale_loop(grad, n, (float) factor);
+	/* of a NaN the gradient stays as it is and the caller sees the norm */
+	if (factor < 1)
+		sl_scale(grad, n, factor);
 	return norm;
 }
 

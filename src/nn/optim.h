@@ -35,6 +35,24 @@ extern void sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate,
 						  float weight_decay, double *mu_product, size_t n, float *value,
 						  const float *grad, float *moments);
 
+/*
+ * The same in pieces: sl_optim_advance moves mu_product on, once a step, and then each
+ * range of the weights (first .. first + count - 1 of total) is updated, in any order.
+ */
+extern void sl_optim_advance(SlOptimKind kind, int64_t t, double *mu_product);
+extern void sl_optim_range(SlOptimKind kind, int64_t t, float learning_rate,
+						   float weight_decay, double mu_product, size_t total,
+						   size_t first, size_t count, float *value, const float *grad,
+						   float *moments);
+
+/* In double, in an order that depends on n alone. */
+extern double sl_sum_of_squares(const float *x, size_t n);
+extern void sl_scale(float *x, size_t n, float factor);
+
+/* By which a gradient of that norm is scaled down, if max > 0: at most 1, also for a norm
+ * that is not a number. */
+extern float sl_clip_factor(double norm, double max);
+
 /* Euclidean norm of grad; scales it down to max if max > 0 and the norm is larger, as
  * torch.nn.utils.clip_grad_norm_.  Returns the norm before. */
 extern double sl_clip_norm(float *grad, size_t n, float max);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define SHARD_LANES 128 /* fewer rows than this in a GEMM waste the machine */
-#define MAX_SHARDS 16
 #define MAX_SHARD_ROWS ((size_t) 1 << 28)
 
 static int
@@ -73,7 +72,7 @@ shard_lanes(int lanes)
 {
 	int shards = lanes / SHARD_LANES;
 
-	shards = shards < 1 ? 1 : int_min(shards, MAX_SHARDS);
+	shards = shards < 1 ? 1 : int_min(shards, SL_MAX_SHARDS);
 	return (lanes + shards - 1) / shards;
 }
 
@@ -93,7 +92,7 @@ chunk_rows(const SlTrainSet *set, const SlTrainPlan *plan)
 
 bool
 sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
-			  const SlTrainPlan *plan, SlArena *arena)
+			  const SlTrainPlan *plan, SlArena *shared, SlArena *own)
 {
 	int count = int_min(plan->batch_size, sl_units_most(set, plan));
 	int shard = shard_lanes(count);
@@ -108,22 +107,28 @@ sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
 					   .carries = plan->sequence_length > 1 && net->state > 0};
 	if (rows > MAX_SHARD_ROWS)
 		return false;
-	lanes->lane = sl_alloc(arena, count, sizeof(SlLane));
-	lanes->by_length = sl_alloc(arena, count, sizeof(int));
-	lanes->state = sl_alloc(arena, (size_t) count * net->state, sizeof(float));
-	lanes->x = sl_alloc(arena, rows * set->inputs, sizeof(float));
+	lanes->lane = sl_alloc(shared, count, sizeof(SlLane));
+	lanes->by_length = sl_alloc(shared, count, sizeof(int));
+	lanes->state = sl_alloc(shared, (size_t) count * net->state, sizeof(float));
+	lanes->x = sl_alloc(own, rows * set->inputs, sizeof(float));
 	for (int e = 0; e < net->spec.embeddings; e++)
-		lanes->code[e] = sl_alloc(arena, rows, sizeof(int32_t));
-	lanes->y = sl_alloc(arena, rows, sizeof(float));
-	lanes->weight = sl_alloc(arena, rows, sizeof(float));
-	lanes->censored = sl_alloc(arena, rows, sizeof(uint8_t));
-	lanes->row_key = sl_alloc(arena, rows, sizeof(uint64_t));
-	lanes->seq_key = sl_alloc(arena, shard, sizeof(uint64_t));
-	lanes->size = sl_alloc(arena, steps, sizeof(int));
-	lanes->offset = sl_alloc(arena, steps + 1, sizeof(int));
-	lanes->state_in = sl_alloc(arena, (size_t) shard * net->state, sizeof(float));
-	lanes->state_out = sl_alloc(arena, (size_t) shard * net->state, sizeof(float));
+		lanes->code[e] = sl_alloc(own, rows, sizeof(int32_t));
+	lanes->y = sl_alloc(own, rows, sizeof(float));
+	lanes->weight = sl_alloc(own, rows, sizeof(float));
+	lanes->censored = sl_alloc(own, rows, sizeof(uint8_t));
+	lanes->row_key = sl_alloc(own, rows, sizeof(uint64_t));
+	lanes->seq_key = sl_alloc(own, shard, sizeof(uint64_t));
+	lanes->size = sl_alloc(own, steps, sizeof(int));
+	lanes->offset = sl_alloc(own, steps + 1, sizeof(int));
+	lanes->state_in = sl_alloc(own, (size_t) shard * net->state, sizeof(float));
+	lanes->state_out = sl_alloc(own, (size_t) shard * net->state, sizeof(float));
 	return true;
+}
+
+int
+sl_lanes_shards(const SlLanes *lanes)
+{
+	return lanes->count > 0 ? (lanes->count - 1) / lanes->shard_count + 1 : 1;
 }
 
 /* Counts every lane with a full chunk.  The last step is said to be one sequence short,

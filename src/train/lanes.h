@@ -11,6 +11,8 @@
 
 #include "train/trainer.h"
 
+#define SL_MAX_SHARDS 16
+
 /* Rows waiting for a lane: a sequence up to its last row with weight, or a single row. */
 typedef struct SlUnit
 {
@@ -43,6 +45,8 @@ typedef struct SlLanes
 	int shard_count; /* lanes of a shard, at most */
 	int chunk_rows;	 /* rows of a lane in a step, at most */
 	bool carries;	 /* state from chunk to chunk */
+
+	/* shared */
 	SlLane *lane;
 	int *by_length; /* lanes, longest chunk first */
 	float *state;	/* [count x net->state] */
@@ -74,10 +78,13 @@ extern int sl_units_most(const SlTrainSet *set, const SlTrainPlan *plan);
 extern void sl_units_collect(SlUnits *units, const SlTrainSet *set,
 							 const SlTrainPlan *plan, const float *weight);
 
-/* Fixes sizes and takes memory; with an empty arena it only counts.  False if a shard is
- * too large to be packed. */
+/* Fixes sizes and takes memory: of all processes from shared, to pack a shard in from
+ * own. With empty arenas it only counts.  False if a shard is too large to be packed. */
 extern bool sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
-						  const SlTrainPlan *plan, SlArena *arena);
+						  const SlTrainPlan *plan, SlArena *shared, SlArena *own);
+
+/* Shards of a full batch. */
+extern int sl_lanes_shards(const SlLanes *lanes);
 
 /* Bytes of activations no shard exceeds. */
 extern size_t sl_lanes_activations(const SlLanes *lanes);

@@ -265,7 +265,7 @@ store_run(const SlRun *run)
 void
 sl_run(SlRun *run, const SlModel *base, Size limit)
 {
-	SlTrainHooks hooks = {run, hook_should_stop, hook_step, hook_epoch, hook_now};
+	SlTrainHooks hooks = {run, hook_should_stop, hook_step, hook_epoch, hook_now, NULL};
 	SlArena work;
 	Size bytes;
 

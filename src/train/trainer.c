@@ -1,8 +1,10 @@
 /*
  * trainer.c: epochs of steps over packed batches, validation, and how runs end.
  *
- * Batches are made by lanes.c.  Each shard's gradient is added in order, so that the
- * weights do not depend on who computes the shards.
+ * Batches are made by lanes.c, and step.c computes them.
+ *
+ * A time limit ends training early enough for validation to be over with it, in the
+ * middle of a step if need be: what the step has done is dropped.
  */
 #include "train/trainer.h"
 
@@ -10,11 +12,10 @@
 #include <string.h>
 
 #include "nn/random.h"
-#include "train/lanes.h"
+#include "train/step.h"
 
 typedef struct Trainer
 {
-	const SlNet *net;
 	const SlTrainSet *set;
 	const SlTrainPlan *plan;
 	const SlTrainHooks *hooks;
@@ -22,14 +23,13 @@ typedef struct Trainer
 
 	SlUnits training;
 	SlUnits validation;
-	SlLanes lanes;
-	SlArena activations; /* of one shard */
-
-	float *grad;	   /* sum over shards */
-	float *shard_grad; /* the same array when there is one shard */
-	float *best;	   /* weights of the best epoch */
+	SlStep step;
+	float *best; /* weights of the best epoch */
 
 	double started;
+	double deadline; /* in seconds of the run, of the pass in work; 0: none */
+	bool cut;		 /* it came within a step */
+	double reserve;	 /* seconds that validation is expected to take */
 	int epoch;
 	int64_t steps_in_epoch;
 	int64_t step_in_epoch;
@@ -38,152 +38,7 @@ typedef struct Trainer
 	SlStatus status;
 } Trainer;
 
-/* ---- memory ---- */
-
-/* Takes everything a run needs from the arena; with an empty one it only counts. */
-static bool
-lay_out(Trainer *tr, SlArena *arena)
-{
-	int units = sl_units_most(tr->set, tr->plan);
-	size_t total = tr->net->params.total;
-	size_t activations;
-
-	tr->training.unit = sl_alloc(arena, units, sizeof(SlUnit));
-	tr->training.queue = sl_alloc(arena, units, sizeof(int));
-	tr->validation.unit = sl_alloc(arena, units, sizeof(SlUnit));
-	if (!sl_lanes_init(&tr->lanes, tr->net, tr->set, tr->plan, arena))
-		return false;
-	tr->grad = sl_alloc(arena, total, sizeof(float));
-	tr->shard_grad = tr->lanes.count > tr->lanes.shard_count
-						 ? sl_alloc(arena, total, sizeof(float))
-						 : tr->grad;
-	tr->best = sl_alloc(arena, total, sizeof(float));
-	activations = sl_lanes_activations(&tr->lanes);
-	if (activations == SIZE_MAX)
-		return false;
-	tr->activations = (SlArena){sl_alloc(arena, activations, 1), activations, 0};
-	return arena->used != SIZE_MAX;
-}
-
-size_t
-sl_train_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan)
-{
-	SlArena arena = {NULL, SIZE_MAX, 0};
-	Trainer tr = {.net = net, .set = set, .plan = plan};
-
-	return lay_out(&tr, &arena) ? arena.used : SIZE_MAX;
-}
-
-/* ---- one shard ---- */
-
-/* Absolute errors in the target's own units, of rows whose target is known: a censored
- * one is only a lower bound. */
-typedef struct Errors
-{
-	double sum;
-	int64_t rows;
-} Errors;
-
-static void
-add_errors(const Trainer *tr, const SlTensor *out, Errors *errors)
-{
-	const SlTarget *target = &tr->set->target;
-	const SlLanes *lanes = &tr->lanes;
-
-	for (int i = 0; i < lanes->pack.rows; i++)
-		if (lanes->weight[i] > 0 && !(tr->set->censored && lanes->censored[i]))
-		{
-			float p = sl_loss_predict(&tr->plan->loss, out->data + (size_t) i * out->cols,
-									  NULL);
-
-			errors->sum += fabs(sl_target_inverse(target, p) -
-								sl_target_inverse(target, lanes->y[i]));
-			errors->rows++;
-		}
-}
-
-/*
- * Forward pass over one shard, with gradients where scale > 0.  Adds to *loss, and to
- * *errors unless it is NULL; keeps the lanes' new state.
- */
-static void
-run_shard(Trainer *tr, int shard, const float *weight, float scale, double *loss,
-		  Errors *errors)
-{
-	SlLanes *lanes = &tr->lanes;
-	SlBatch batch = sl_lanes_pack(lanes, shard, weight);
-	SlTape tape = {.arena = &tr->activations,
-				   .params = &tr->net->params,
-				   .value = tr->state->value,
-				   .grad = scale > 0 ? tr->shard_grad : NULL,
-				   .dropout = errors == NULL,
-				   .seed = tr->plan->seed,
-				   .epoch = (uint64_t) tr->epoch,
-				   .should_stop = tr->hooks->should_stop,
-				   .stop_arg = tr->hooks->arg};
-	SlTensor *out;
-
-	tr->activations.used = 0;
-	out = tr->net->spec.arch->forward(tr->net, &tape, &batch);
-	if (tape.status == SL_OK)
-	{
-		*loss += sl_loss(&tr->plan->loss, out, lanes->y, lanes->weight,
-						 tr->set->censored ? lanes->censored : NULL, scale);
-		if (errors != NULL)
-			add_errors(tr, out, errors);
-		if (scale > 0)
-			sl_backward(&tape);
-	}
-	tr->status = tape.status;
-	if (tr->status == SL_OK)
-		sl_lanes_keep(lanes, shard);
-}
-
-/* ---- passes ---- */
-
-/* Gradient of one step over all shards, then the optimiser.  Returns the loss sum. */
-static double
-train_step(Trainer *tr, double weight_sum)
-{
-	const SlTrainPlan *plan = tr->plan;
-	size_t total = tr->net->params.total;
-	float scale = weight_sum > 0 ? (float) (1 / weight_sum) : 0;
-	double loss = 0;
-	double norm;
-	int64_t planned = tr->steps_in_epoch * plan->epochs;
-	float rate;
-
-	for (int s = 0; s < tr->lanes.shards && tr->status == SL_OK; s++)
-	{
-		memset(tr->shard_grad, 0, sizeof(float) * total);
-		run_shard(tr, s, tr->set->train_weight, scale, &loss, NULL);
-		if (tr->shard_grad == tr->grad)
-			continue;
-		if (s == 0)
-			memcpy(tr->grad, tr->shard_grad, sizeof(float) * total);
-		else
-			for (size_t i = 0; i < total; i++)
-				tr->grad[i] += tr->shard_grad[i];
-	}
-	if (tr->status != SL_OK || scale == 0)
-		return loss;
-	norm = sl_clip_norm(tr->grad, total, plan->clip_norm);
-	if (!isfinite(norm) || !isfinite(loss))
-	{
-		tr->status = SL_NOT_FINITE;
-		return loss;
-	}
-	tr->norm_sum += norm;
-	rate = plan->learning_rate *
-		   sl_schedule(plan->schedule,
-					   (int64_t) (tr->epoch - 1) * tr->steps_in_epoch + tr->step_in_epoch,
-					   planned, plan->warmup);
-	tr->state->step++;
-	sl_optim_step(plan->optimizer, tr->state->step, rate, plan->weight_decay,
-				  &tr->state->mu_product, total, tr->state->value, tr->grad,
-				  tr->state->moments);
-	return loss;
-}
+/* ---- time ---- */
 
 static double
 elapsed(const Trainer *tr)
@@ -191,10 +46,146 @@ elapsed(const Trainer *tr)
 	return tr->hooks->now(tr->hooks->arg) - tr->started;
 }
 
+/* Asked in the middle of a step. */
+static bool
+should_cut(void *arg)
+{
+	Trainer *tr = arg;
+
+	if (tr->deadline > 0 && elapsed(tr) >= tr->deadline)
+		tr->cut = true;
+	return tr->cut;
+}
+
+/* Whether training has to end for validation to be over within the limit. */
 static bool
 out_of_time(const Trainer *tr)
 {
-	return tr->plan->time_limit > 0 && elapsed(tr) >= tr->plan->time_limit;
+	return tr->plan->time_limit > 0 && elapsed(tr) >= tr->plan->time_limit - tr->reserve;
+}
+
+/* Validation may take somewhat longer than was expected. */
+static double
+validation_deadline(const Trainer *tr)
+{
+	double limit = tr->plan->time_limit;
+
+	return limit > 0 ? 1.1 * limit + 0.25 : 0;
+}
+
+static double
+rows_of(const SlUnits *units)
+{
+	double rows = 0;
+
+	for (int i = 0; i < units->count; i++)
+		rows += units->unit[i].end - units->unit[i].first;
+	return rows;
+}
+
+/* What validation will take, from steps that took so many seconds: a forward pass is
+ * some 0.4 of a step. */
+static void
+expect_validation(Trainer *tr, double seconds, int64_t steps)
+{
+	double epoch = seconds * (double) tr->steps_in_epoch / (double) steps;
+
+	tr->reserve = fmin(0.4 * epoch * rows_of(&tr->validation) / rows_of(&tr->training),
+					   tr->plan->time_limit / 2);
+}
+
+/* ---- memory ---- */
+
+/* Takes everything a run needs from the arena; with an empty one it only counts. */
+static bool
+lay_out(Trainer *tr, SlArena *arena)
+{
+	int units = sl_units_most(tr->set, tr->plan);
+
+	tr->training.unit = sl_alloc(arena, units, sizeof(SlUnit));
+	tr->training.queue = sl_alloc(arena, units, sizeof(int));
+	tr->validation.unit = sl_alloc(arena, units, sizeof(SlUnit));
+	tr->best = sl_alloc(arena, tr->step.net->params.total, sizeof(float));
+	return tr->step.team != NULL ? sl_step_share(&tr->step, tr->state, arena)
+								 : sl_step_lay_out(&tr->step, arena, arena);
+}
+
+size_t
+sl_train_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	SlArena arena = {NULL, SIZE_MAX, 0};
+	Trainer tr = {
+		.set = set, .plan = plan, .step = {.net = net, .set = set, .plan = plan}};
+
+	return lay_out(&tr, &arena) ? arena.used : SIZE_MAX;
+}
+
+size_t
+sl_train_team_memory(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
+					 size_t *each)
+{
+	SlArena arena = {NULL, SIZE_MAX, 0};
+	SlTeam team = {.shared = arena};
+	Trainer tr = {.set = set,
+				  .plan = plan,
+				  .step = {.net = net, .set = set, .plan = plan, .team = &team}};
+	bool fits = lay_out(&tr, &arena);
+
+	*each = arena.used;
+	return fits ? team.shared.used : SIZE_MAX;
+}
+
+int
+sl_train_team_size(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	SlArena arena = {NULL, SIZE_MAX, 0};
+	SlStep step = {.net = net, .set = set, .plan = plan};
+
+	return sl_step_lay_out(&step, &arena, &arena) ? sl_lanes_shards(&step.lanes) : 1;
+}
+
+/* ---- passes ---- */
+
+/* True if the pass's deadline came within the step, which then did not happen. */
+static bool
+was_cut(Trainer *tr, SlStatus status)
+{
+	bool cut = status == SL_STOPPED && tr->cut;
+
+	if (!cut && tr->status == SL_OK)
+		tr->status = status;
+	return cut;
+}
+
+/* Gradient of one step over all shards, then the optimiser.  False if it was cut. */
+static bool
+train_step(Trainer *tr, double weight_sum, double *loss)
+{
+	const SlTrainPlan *plan = tr->plan;
+	float scale = weight_sum > 0 ? (float) (1 / weight_sum) : 0;
+	int64_t planned = tr->steps_in_epoch * plan->epochs;
+	SlShardResult result;
+	double norm;
+	float rate;
+
+	if (was_cut(tr, sl_step_shards(&tr->step, SL_TASK_TRAIN, tr->epoch, scale, &result)))
+		return false;
+	*loss += result.loss;
+	if (tr->status != SL_OK || scale == 0)
+		return true;
+	tr->status = sl_step_norm(&tr->step, &norm);
+	if (tr->status == SL_OK && (!isfinite(norm) || !isfinite(result.loss)))
+		tr->status = SL_NOT_FINITE;
+	if (tr->status != SL_OK)
+		return true;
+	tr->norm_sum += norm;
+	rate = plan->learning_rate *
+		   sl_schedule(plan->schedule,
+					   (int64_t) (tr->epoch - 1) * tr->steps_in_epoch + tr->step_in_epoch,
+					   planned, plan->warmup);
+	tr->status =
+		sl_step_update(&tr->step, sl_clip_factor(norm, plan->clip_norm), rate, tr->state);
+	return true;
 }
 
 static bool
@@ -210,10 +201,11 @@ stop_asked(Trainer *tr)
 static int64_t
 count_steps(Trainer *tr)
 {
+	SlLanes *lanes = &tr->step.lanes;
 	int64_t steps = 0;
 
-	for (sl_lanes_start(&tr->lanes); sl_lanes_fill(&tr->lanes, &tr->training); steps++)
-		sl_lanes_advance(&tr->lanes);
+	for (sl_lanes_start(lanes); sl_lanes_fill(lanes, &tr->training); steps++)
+		sl_lanes_advance(lanes);
 	return steps;
 }
 
@@ -232,11 +224,13 @@ report_step(const Trainer *tr, double mean_loss)
 		tr->hooks->step(tr->hooks->arg, &progress);
 }
 
-/* One pass over the training units; false when time ran out before its end. */
+/* One pass over the training units; false when time ran out before its end.  The first
+ * step of a run is always done. */
 static bool
 train_epoch(Trainer *tr, SlEpoch *epoch)
 {
-	SlLanes *lanes = &tr->lanes;
+	SlLanes *lanes = &tr->step.lanes;
+	double begin = elapsed(tr);
 	double loss = 0;
 	double weight = 0;
 	bool in_time = true;
@@ -247,17 +241,20 @@ train_epoch(Trainer *tr, SlEpoch *epoch)
 		 tr->step_in_epoch++)
 	{
 		double step = sl_lanes_weight(lanes, tr->set->train_weight);
+		bool first = tr->epoch == 1 && tr->step_in_epoch == 0;
 
-		in_time = tr->step_in_epoch == 0 || !out_of_time(tr);
-		if (!in_time)
-			break;
-		loss += train_step(tr, step);
-		if (tr->status != SL_OK)
+		tr->deadline = tr->plan->time_limit > 0 && !first
+						   ? fmax(tr->plan->time_limit - tr->reserve, 1e-9)
+						   : 0;
+		in_time = (first || !out_of_time(tr)) && train_step(tr, step, &loss);
+		if (!in_time || tr->status != SL_OK)
 			break;
 		weight += step;
 		tr->rows_seen += (int64_t) step;
 		sl_lanes_advance(lanes);
 		report_step(tr, loss / fmax(weight, 1));
+		if (tr->plan->time_limit > 0 && tr->epoch == 1)
+			expect_validation(tr, elapsed(tr) - begin, tr->step_in_epoch + 1);
 	}
 	epoch->training_loss = weight > 0 ? loss / weight : 0;
 	epoch->rows = (int64_t) weight;
@@ -265,96 +262,122 @@ train_epoch(Trainer *tr, SlEpoch *epoch)
 	return in_time;
 }
 
-/* Loss and MAE over the validation rows. */
-static void
+/* Loss and MAE over the validation rows; false, and neither of them, when time ran out
+ * before all were seen. */
+static bool
 validate(Trainer *tr, SlEpoch *epoch)
 {
-	SlLanes *lanes = &tr->lanes;
+	SlLanes *lanes = &tr->step.lanes;
 	const float *row_weight = tr->set->validation_weight;
-	double loss = 0;
-	Errors errors = {0, 0};
+	double begin = elapsed(tr);
+	SlShardResult sum = {SL_OK, 0, 0, 0};
 	double weight = 0;
 
 	epoch->validation_loss = epoch->validation_mae = NAN;
 	if (tr->validation.count == 0)
-		return;
+		return true;
+	tr->deadline = validation_deadline(tr);
 	sl_lanes_start(lanes);
 	while (!stop_asked(tr) && sl_lanes_fill(lanes, &tr->validation))
 	{
-		for (int s = 0; s < lanes->shards && tr->status == SL_OK; s++)
-			run_shard(tr, s, row_weight, 0, &loss, &errors);
+		SlShardResult result;
+
+		if (was_cut(tr,
+					sl_step_shards(&tr->step, SL_TASK_VALIDATE, tr->epoch, 0, &result)))
+			return false;
+		sum.loss += result.loss;
+		sum.error += result.error;
+		sum.error_rows += result.error_rows;
 		weight += sl_lanes_weight(lanes, row_weight);
 		sl_lanes_advance(lanes);
 	}
-	epoch->validation_loss = loss / weight;
-	epoch->validation_mae = errors.rows > 0 ? errors.sum / errors.rows : NAN;
+	epoch->validation_loss = sum.loss / weight;
+	epoch->validation_mae = sum.error_rows > 0 ? sum.error / sum.error_rows : NAN;
+	tr->reserve = fmin(elapsed(tr) - begin, tr->plan->time_limit / 2);
+	return true;
 }
 
 /* Whether this epoch's weights are the ones to keep so far. */
 static bool
 is_better(const Trainer *tr, const SlEpoch *epoch, const SlEpoch *best)
 {
-	if (tr->plan->patience == 0 || isnan(epoch->validation_loss) || best->epoch == 0)
+	if (tr->plan->patience == 0 || tr->validation.count == 0 || best->epoch == 0)
 		return true;
-	return epoch->validation_loss < best->validation_loss;
+	return epoch->validation_loss < best->validation_loss ||
+		   (isnan(best->validation_loss) && !isnan(epoch->validation_loss));
 }
 
 /* Steps look at gradients, and so see the weights of the step before; this sees the last
  * step's. */
 static bool
-is_finite(const Trainer *tr, const SlEpoch *epoch)
+is_finite(const Trainer *tr, const SlEpoch *epoch, bool validated)
 {
-	if (tr->validation.count > 0 && !isfinite(epoch->validation_loss))
+	if (validated && tr->validation.count > 0 && !isfinite(epoch->validation_loss))
 		return false;
-	for (size_t i = 0; i < tr->net->params.total; i++)
-		if (!isfinite(tr->state->value[i]))
+	for (size_t i = 0; i < tr->step.net->params.total; i++)
+		if (!isfinite(tr->step.value[i]))
 			return false;
 	return true;
+}
+
+/* One epoch with its validation; false if there is nothing to keep of it. */
+static bool
+run_epoch(Trainer *tr, SlEpoch *epoch, bool *in_time)
+{
+	const SlTrainPlan *plan = tr->plan;
+	double begin = elapsed(tr);
+	bool validated = true;
+
+	tr->cut = false;
+	if (plan->shuffle)
+		sl_random_shuffle(plan->seed, (uint64_t) tr->epoch, tr->training.queue,
+						  tr->training.count);
+	*in_time = train_epoch(tr, epoch);
+	if (!*in_time && tr->step_in_epoch == 0 && tr->epoch > 1)
+		return false;
+	tr->cut = false;
+	if (tr->status == SL_OK)
+		validated = validate(tr, epoch);
+	*in_time &= validated;
+	if (tr->status == SL_OK && !is_finite(tr, epoch, validated))
+		tr->status = SL_NOT_FINITE;
+	epoch->learning_rate =
+		plan->learning_rate *
+		sl_schedule(plan->schedule, (int64_t) tr->epoch * tr->steps_in_epoch - 1,
+					tr->steps_in_epoch * plan->epochs, plan->warmup);
+	epoch->seconds = elapsed(tr) - begin;
+	return tr->status == SL_OK;
 }
 
 static void
 run_epochs(Trainer *tr, SlTrainResult *result)
 {
 	const SlTrainPlan *plan = tr->plan;
-	size_t bytes = sizeof(float) * tr->net->params.total;
+	size_t bytes = sizeof(float) * tr->step.net->params.total;
+	bool in_time = true;
 
-	for (tr->epoch = 1; tr->epoch <= plan->epochs && tr->status == SL_OK; tr->epoch++)
+	for (tr->epoch = 1; tr->epoch <= plan->epochs && in_time; tr->epoch++)
 	{
 		SlEpoch epoch = {.epoch = tr->epoch};
-		double begin = elapsed(tr);
-		bool in_time;
 
-		if (plan->shuffle)
-			sl_random_shuffle(plan->seed, (uint64_t) tr->epoch, tr->training.queue,
-							  tr->training.count);
-		in_time = train_epoch(tr, &epoch);
-		if (tr->status == SL_OK)
-			validate(tr, &epoch);
-		if (tr->status == SL_OK && !is_finite(tr, &epoch))
-			tr->status = SL_NOT_FINITE;
-		if (tr->status != SL_OK)
+		if (!run_epoch(tr, &epoch, &in_time))
 			break;
-		epoch.learning_rate =
-			plan->learning_rate *
-			sl_schedule(plan->schedule, (int64_t) tr->epoch * tr->steps_in_epoch - 1,
-						tr->steps_in_epoch * plan->epochs, plan->warmup);
-		epoch.seconds = elapsed(tr) - begin;
 		result->epochs = tr->epoch;
 		if (is_better(tr, &epoch, &result->best))
 		{
 			result->best = epoch;
 			if (plan->patience > 0)
-				memcpy(tr->best, tr->state->value, bytes);
+				memcpy(tr->best, tr->step.value, bytes);
 		}
 		if (tr->hooks->epoch)
 			tr->hooks->epoch(tr->hooks->arg, &epoch);
-		result->out_of_time = !in_time || (tr->epoch < plan->epochs && out_of_time(tr));
-		if (result->out_of_time ||
-			(plan->patience > 0 && tr->epoch - result->best.epoch >= plan->patience))
+		if (plan->patience > 0 && tr->epoch - result->best.epoch >= plan->patience)
 			break;
+		in_time &= tr->epoch == plan->epochs || !out_of_time(tr);
 	}
+	result->out_of_time = tr->status == SL_OK && !in_time;
 	if (plan->patience > 0 && tr->status == SL_OK && result->epochs > 0)
-		memcpy(tr->state->value, tr->best, bytes);
+		memcpy(tr->step.value, tr->best, bytes);
 }
 
 SlStatus
@@ -362,9 +385,19 @@ sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
 		 const SlTrainHooks *hooks, SlTrainState *state, SlArena *work,
 		 SlTrainResult *result)
 {
-	Trainer tr = {.net = net, .set = set, .plan = plan, .hooks = hooks, .state = state};
+	Trainer tr = {.set = set, .plan = plan, .hooks = hooks, .state = state};
 
 	memset(result, 0, sizeof(*result));
+	tr.step = (SlStep){.net = net,
+					   .set = set,
+					   .plan = plan,
+					   .should_stop = hooks->should_stop,
+					   .stop_arg = hooks->arg,
+					   .should_cut = should_cut,
+					   .cut_arg = &tr,
+					   .team = hooks->team,
+					   .value = state->value,
+					   .moments = state->moments};
 	if (!lay_out(&tr, work))
 		return SL_NO_MEMORY;
 	sl_units_collect(&tr.training, set, plan, set->train_weight);
@@ -372,6 +405,8 @@ sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
 	tr.started = hooks->now(hooks->arg);
 	tr.steps_in_epoch = count_steps(&tr);
 	run_epochs(&tr, result);
+	if (hooks->team != NULL)
+		sl_step_collect(&tr.step, state);
 	result->rows = tr.rows_seen;
 	result->seconds = elapsed(&tr);
 	return tr.status;

@@ -56,7 +56,7 @@ typedef struct SlEpoch
 {
 	int epoch; /* from 1 */
 	double training_loss;
-	double validation_loss; /* NaN without validation rows */
+	double validation_loss; /* NaN without validation rows, or time to see them */
 	double validation_mae;	/* in the target's own units; NaN likewise */
 	double learning_rate;
 	double gradient_norm; /* mean over the epoch's steps, before clipping */
@@ -76,6 +76,8 @@ typedef struct SlProgress
 	double seconds; /* of the run */
 } SlProgress;
 
+typedef struct SlTeam SlTeam;
+
 /* What the caller provides; any may be NULL. */
 typedef struct SlTrainHooks
 {
@@ -84,6 +86,7 @@ typedef struct SlTrainHooks
 	void (*step)(void *arg, const SlProgress *progress);
 	void (*epoch)(void *arg, const SlEpoch *epoch);
 	double (*now)(void *arg); /* seconds, monotonic; required */
+	SlTeam *team;			  /* processes that help, or NULL */
 } SlTrainHooks;
 
 /* All that training changes: saved with the version, loaded by a warm start. */
@@ -108,7 +111,16 @@ typedef struct SlTrainResult
 extern size_t sl_train_memory(const SlNet *net, const SlTrainSet *set,
 							  const SlTrainPlan *plan);
 
-/* Trains state in place.  work must have sl_train_memory() bytes. */
+/* Bytes of a team's shared memory, and of each process's work memory at most. */
+extern size_t sl_train_team_memory(const SlNet *net, const SlTrainSet *set,
+								   const SlTrainPlan *plan, size_t *each);
+
+/* Processes that a step has work for, at most. */
+extern int sl_train_team_size(const SlNet *net, const SlTrainSet *set,
+							  const SlTrainPlan *plan);
+
+/* Trains state in place.  work must have sl_train_memory() bytes or, with a team, what
+ * sl_train_team_memory() says. */
 extern SlStatus sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
 						 const SlTrainHooks *hooks, SlTrainState *state, SlArena *work,
 						 SlTrainResult *result);

@@ -59,7 +59,7 @@ check_time_limit(void)
 	Case *c = opposed_case();
 	size_t bytes = c->net.params.total * sizeof(float);
 	Run free_run = {.tick = 1}, limited = {.tick = 1}, kept = {.tick = 1},
-		exact = {.tick = 1};
+		least = {.tick = 1}, whole = {.tick = 1}, exact = {.tick = 1};
 
 	run_in(&free_run, c, 0);
 	ok(!free_run.result.out_of_time && free_run.result.epochs == 10,
@@ -74,7 +74,9 @@ check_time_limit(void)
 	ok(memcmp(limited.state.value, limited.after[limited.steps - 1], bytes) == 0 &&
 		   memcmp(limited.state.value, free_run.after[limited.steps - 1], bytes) == 0,
 	   "with the weights of its last step");
-	ok(limited.result.seconds < c->plan.time_limit + 20, "soon after the limit");
+	ok(limited.result.seconds < 1.1 * c->plan.time_limit + 5 &&
+		   isfinite(limited.result.best.validation_loss),
+	   "soon after the limit, and validated");
 
 	c->plan.patience = 9;
 	run_in(&kept, c, 0);
@@ -84,12 +86,26 @@ check_time_limit(void)
 
 	c->plan.patience = 0;
 	c->plan.time_limit = 1e-6;
-	c->plan.epochs = 1;
 	c->plan.batch_size = 100;
 	c->plan.sequence_length = 64;
+	run_in(&least, c, 0);
+	ok(least.steps == 1 && least.result.epochs == 1 && least.result.out_of_time,
+	   "the first step is always done");
+	ok(isnan(least.result.best.validation_loss) && isnan(least.epoch[0].validation_mae) &&
+		   isfinite(least.result.best.training_loss) &&
+		   memcmp(least.state.value, least.after[0], bytes) == 0,
+	   "and kept, without a word on validation");
+
+	c->plan.epochs = 1;
+	c->plan.time_limit = 0;
+	run_in(&whole, c, 0);
+	c->plan.time_limit = whole.result.seconds / 1.05;
 	run_in(&exact, c, 0);
-	ok(exact.steps == 1 && !exact.result.out_of_time,
+	ok(exact.steps == 1 && !exact.result.out_of_time &&
+		   isfinite(exact.result.best.validation_loss),
 	   "a run that was complete when time ran out was not cut short");
+	run_free(&least);
+	run_free(&whole);
 	run_free(&free_run);
 	run_free(&limited);
 	run_free(&kept);

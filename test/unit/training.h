@@ -157,8 +157,9 @@ typedef struct Run
 	SlEpoch epoch[MAX_EPOCHS];
 	float *after_epoch[MAX_EPOCHS];
 	/* what the hooks do */
+	SlTeam *team;
 	double clock;
-	double tick;	/* seconds that pass at each look at the clock */
+	double tick;	/* seconds that pass between two questions to should_stop */
 	int stop_after; /* steps; 0: never */
 	int stop_at;	/* question, from 1; 0: never */
 	int asked;
@@ -178,7 +179,7 @@ on_clock(void *arg)
 {
 	Run *run = arg;
 
-	return run->clock += run->tick;
+	return run->clock;
 }
 
 __attribute__((unused)) static bool
@@ -189,6 +190,7 @@ on_question(void *arg)
 				(run->stop_at > 0 && run->asked + 1 >= run->stop_at);
 
 	run->asked++;
+	run->clock += run->tick;
 	run->asked_since += stop;
 	return stop;
 }
@@ -221,7 +223,7 @@ __attribute__((unused)) static void
 run_in(Run *run, const Case *c, size_t missing)
 {
 	size_t total = c->net.params.total;
-	SlTrainHooks hooks = {run, on_question, on_step, on_epoch, on_clock};
+	SlTrainHooks hooks = {run, on_question, on_step, on_epoch, on_clock, run->team};
 	SlArena work = {.size = sl_train_memory(&c->net, &c->set, &c->plan) - missing};
 
 	work.base = aligned_alloc(SL_ALIGN, work.size);

@@ -1,0 +1,358 @@
+/*
+ * step.c: the items of a step, and how a process works through them; see step.h.
+ *
+ * Shards are cut by the batch, ranges by the number of weights, and sums are taken in
+ * their order: the bits do not depend on the number of processes.
+ */
+#include "train/step.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "nn/optim.h"
+
+/* Weights in a range: enough to be worth claiming, few enough to stay in the cache
+ * between summing and updating. */
+#define RANGE ((size_t) 1 << 14)
+/* So many ranges are worth waking sleeping members up for. */
+#define WORTH_WAKING 8
+
+/* ---- memory ---- */
+
+/* Ranges of equal size, the last one shorter. */
+static void
+cut_ranges(SlStep *step)
+{
+	size_t total = step->net->params.total;
+	size_t most = SL_MAX_ITEMS;
+
+	step->range = RANGE;
+	while ((total - 1) / step->range >= most)
+		step->range *= 2;
+	step->ranges = total == 0 ? 0 : (int) ((total - 1) / step->range) + 1;
+}
+
+bool
+sl_step_lay_out(SlStep *step, SlArena *shared, SlArena *own)
+{
+	size_t total = step->net->params.total;
+	int shards;
+	size_t activations;
+
+	cut_ranges(step);
+	step->item = -1;
+	step->shared = sl_alloc(shared, 1, sizeof(SlStepShared));
+	if (!sl_lanes_init(&step->lanes, step->net, step->set, step->plan, shared, own))
+		return false;
+	shards = sl_lanes_shards(&step->lanes);
+	step->square = sl_alloc(shared, step->ranges, sizeof(double));
+	step->grad = sl_alloc(shared, total, sizeof(float));
+	for (int s = 0; s < shards; s++)
+		if (shards == 1)
+			step->shard_grad[s] = step->grad;
+		else if (s > 0 && step->team == NULL)
+			step->shard_grad[s] = step->shard_grad[0];
+		else
+			step->shard_grad[s] = sl_alloc(shared, total, sizeof(float));
+	if (step->team != NULL)
+	{
+		step->value = sl_alloc(shared, total, sizeof(float));
+		step->moments = sl_alloc(shared, total * sl_optim_moments(step->plan->optimizer),
+								 sizeof(float));
+	}
+	activations = sl_lanes_activations(&step->lanes);
+	if (activations == SIZE_MAX)
+		return false;
+	step->activations = (SlArena){sl_alloc(own, activations, 1), activations, 0};
+	return shared->used != SIZE_MAX && own->used != SIZE_MAX;
+}
+
+/* ---- items ---- */
+
+/* Asked within an item: whether to end it. */
+static bool
+should_end(void *arg)
+{
+	SlStep *step = arg;
+
+	if (step->should_stop != NULL && step->should_stop(step->stop_arg))
+		return true;
+	if (step->should_cut != NULL && step->should_cut(step->cut_arg))
+		sl_board_cut(&step->shared->board);
+	return sl_board_is_cut(&step->shared->board);
+}
+
+static void
+add_errors(const SlStep *step, const SlTensor *out, SlShardResult *result)
+{
+	const SlTarget *target = &step->set->target;
+	const SlLanes *lanes = &step->lanes;
+
+	for (int i = 0; i < lanes->pack.rows; i++)
+		if (lanes->weight[i] > 0 && !(step->set->censored && lanes->censored[i]))
+		{
+			float p = sl_loss_predict(&step->plan->loss,
+									  out->data + (size_t) i * out->cols, NULL);
+
+			result->error += fabs(sl_target_inverse(target, p) -
+								  sl_target_inverse(target, lanes->y[i]));
+			result->error_rows++;
+		}
+}
+
+/* Forward pass over one shard, with gradients where scale > 0; keeps the lanes' new
+ * state. */
+static SlShardResult
+run_shard(SlStep *step, const SlTask *task, int shard, float *grad)
+{
+	SlLanes *lanes = &step->lanes;
+	bool training = task->kind == SL_TASK_TRAIN;
+	SlBatch batch = sl_lanes_pack(
+		lanes, shard, training ? step->set->train_weight : step->set->validation_weight);
+	SlTape tape = {.arena = &step->activations,
+				   .params = &step->net->params,
+				   .value = step->value,
+				   .grad = task->scale > 0 ? grad : NULL,
+				   .dropout = training,
+				   .seed = step->plan->seed,
+				   .epoch = (uint64_t) task->epoch,
+				   .should_stop = should_end,
+				   .stop_arg = step};
+	SlShardResult result = {SL_OK, 0, 0, 0};
+	SlTensor *out;
+
+	step->activations.used = 0;
+	out = step->net->spec.arch->forward(step->net, &tape, &batch);
+	if (tape.status == SL_OK)
+	{
+		result.loss = sl_loss(&step->plan->loss, out, lanes->y, lanes->weight,
+							  step->set->censored ? lanes->censored : NULL, task->scale);
+		if (!training)
+			add_errors(step, out, &result);
+		if (task->scale > 0)
+			sl_backward(&tape);
+	}
+	if (tape.status == SL_OK)
+		sl_lanes_keep(lanes, shard);
+	result.status = tape.status;
+	return result;
+}
+
+static void
+add_to(float *restrict sum, const float *restrict x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sum[i] += x[i];
+}
+
+/* A shard with its gradient.  Alone, shards come in order and share one array, so each is
+ * added to the sum at once. */
+static SlStatus
+shard_item(SlStep *step, const SlTask *task, int shard)
+{
+	float *grad = step->shard_grad[shard];
+	size_t total = step->net->params.total;
+	SlShardResult *result = &step->shared->result[shard];
+
+	step->lanes.busy = task->busy;
+	step->lanes.shards = task->shards;
+	if (task->scale > 0)
+		memset(grad, 0, sizeof(float) * total);
+	*result = run_shard(step, task, shard, grad);
+	if (result->status == SL_OK && task->scale > 0 && step->team == NULL &&
+		grad != step->grad)
+	{
+		if (shard == 0)
+			memcpy(step->grad, grad, sizeof(float) * total);
+		else
+			add_to(step->grad, grad, total);
+	}
+	return result->status;
+}
+
+static void
+sum_item(SlStep *step, const SlTask *task, size_t first, size_t count)
+{
+	float *grad = step->grad + first;
+
+	if (step->team != NULL && step->shard_grad[0] != step->grad)
+	{
+		memcpy(grad, step->shard_grad[0] + first, sizeof(float) * count);
+		for (int s = 1; s < task->shards; s++)
+			add_to(grad, step->shard_grad[s] + first, count);
+	}
+	step->square[first / step->range] = sl_sum_of_squares(grad, count);
+}
+
+static void
+update_item(SlStep *step, const SlTask *task, size_t first, size_t count)
+{
+	if (task->clip < 1)
+		sl_scale(step->grad + first, count, task->clip);
+	sl_optim_range(step->plan->optimizer, task->step, task->rate,
+				   step->plan->weight_decay, task->mu_product, step->net->params.total,
+				   first, count, step->value, step->grad, step->moments);
+}
+
+static SlStatus
+run_item(SlStep *step, int item)
+{
+	const SlTask *task = &step->shared->task;
+	size_t first = (size_t) item * step->range;
+	size_t left = step->net->params.total - first;
+
+	if (task->kind == SL_TASK_TRAIN || task->kind == SL_TASK_VALIDATE)
+		return shard_item(step, task, item);
+	if (task->kind == SL_TASK_SUM)
+		sum_item(step, task, first, left < step->range ? left : step->range);
+	else
+		update_item(step, task, first, left < step->range ? left : step->range);
+	return SL_OK;
+}
+
+/* ---- the leader ---- */
+
+static bool
+stopped(const SlStep *step)
+{
+	return step->should_stop != NULL && step->should_stop(step->stop_arg);
+}
+
+/* An item that ended early because the publication was cut is done. */
+static SlStatus
+lead_item(SlStep *step, int item)
+{
+	SlStatus status = run_item(step, item);
+	bool cut = status == SL_STOPPED && sl_board_is_cut(&step->shared->board);
+
+	(void) sl_board_finish(&step->shared->board);
+	return cut ? SL_OK : status;
+}
+
+/*
+ * Has all items of task done.  A cut is no error here: the caller sees it in the shards'
+ * status.  When stopped, others may still be at work in the team's memory.
+ */
+static SlStatus
+run_task(SlStep *step, const SlTask *task, int items, bool wake)
+{
+	SlBoard *board = &step->shared->board;
+	SlTeam *team = step->team;
+	SlStatus status = SL_OK;
+	int item;
+
+	step->shared->task = *task;
+	sl_board_publish(board, items);
+	if (team != NULL && wake && items > 1)
+		team->wake(team->arg);
+	while (status == SL_OK && (item = sl_board_claim(board)) >= 0)
+		status = (item & 63) == 63 && stopped(step) ? SL_STOPPED : lead_item(step, item);
+	while (status == SL_OK && !sl_board_watch_done(board))
+	{
+		item = sl_board_reclaim(board);
+		if (item >= 0)
+			status = lead_item(step, item);
+		else if (stopped(step))
+			status = SL_STOPPED;
+		else
+		{
+			(void) should_end(step); /* cuts, when it is time */
+			team->sleep(team->arg);
+		}
+	}
+	return status;
+}
+
+SlStatus
+sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, float scale,
+			   SlShardResult *total)
+{
+	SlTask task = {.kind = kind,
+				   .epoch = epoch,
+				   .busy = step->lanes.busy,
+				   .shards = step->lanes.shards,
+				   .scale = scale};
+	SlStatus status = run_task(step, &task, task.shards, true);
+
+	*total = (SlShardResult){status, 0, 0, 0};
+	for (int s = 0; s < task.shards && total->status == SL_OK; s++)
+	{
+		const SlShardResult *result = &step->shared->result[s];
+
+		total->status = result->status;
+		total->loss += result->loss;
+		total->error += result->error;
+		total->error_rows += result->error_rows;
+	}
+	return total->status;
+}
+
+SlStatus
+sl_step_norm(SlStep *step, double *norm)
+{
+	SlTask task = {.kind = SL_TASK_SUM, .shards = step->lanes.shards};
+	SlStatus status = run_task(step, &task, step->ranges, step->ranges >= WORTH_WAKING);
+	double sum = 0;
+
+	for (int r = 0; r < step->ranges; r++)
+		sum += step->square[r];
+	*norm = sqrt(sum);
+	return status;
+}
+
+SlStatus
+sl_step_update(SlStep *step, float clip, float rate, SlTrainState *state)
+{
+	SlTask task = {
+		.kind = SL_TASK_UPDATE, .clip = clip, .rate = rate, .step = ++state->step};
+
+	sl_optim_advance(step->plan->optimizer, task.step, &state->mu_product);
+	task.mu_product = state->mu_product;
+	return run_task(step, &task, step->ranges, step->ranges >= WORTH_WAKING);
+}
+
+/* ---- members ---- */
+
+/* Whether the item is out of this process's hands; otherwise it has to leave. */
+static bool
+serve_item(SlStep *step)
+{
+	SlBoard *board = &step->shared->board;
+	SlStatus status = run_item(step, step->item);
+
+	if (status != SL_OK && !sl_board_is_cut(board))
+		return false;
+	step->item = -1;
+	if (sl_board_finish(board))
+		step->team->wake(step->team->arg);
+	return true;
+}
+
+void
+sl_step_serve(SlStep *step)
+{
+	SlBoard *board = &step->shared->board;
+
+	while (!stopped(step))
+	{
+		step->item = sl_board_claim(board);
+		if (step->item >= 0)
+		{
+			if (!serve_item(step))
+				break;
+		}
+		else if (!sl_board_watch(board))
+			step->team->sleep(step->team->arg);
+	}
+	sl_step_leave(step);
+}
+
+void
+sl_step_leave(SlStep *step)
+{
+	int item = step->item;
+
+	step->item = -1;
+	if (item >= 0)
+		sl_board_abandon(&step->shared->board, step->member, item);
+}
