@@ -227,6 +227,9 @@ run_in(Run *run, const Case *c, size_t missing)
 	SlArena work = {.size = sl_train_memory(&c->net, &c->set, &c->plan) - missing};
 
 	work.base = aligned_alloc(SL_ALIGN, work.size);
+	/* memory that was used before */
+	for (size_t i = 0; i < work.size / sizeof(uint32_t); i++)
+		((uint32_t *) work.base)[i] = (uint32_t) i % 16;
 	run->c = c;
 	run->state = (SlTrainState){.value = malloc(total * sizeof(float)),
 								.moments = calloc(2 * total, sizeof(float)),
