@@ -48,6 +48,7 @@ typedef struct SlNetSpec
 					states and the head belongs to the loss; else 0 */
 	SlCell cell; /* encoder_decoder */
 	bool bidirectional; /* its encoder */
+	int past_steps;		/* multi_input_lstm: length of the past skip sequence, padded */
 	int layers;
 	int hidden[SL_MAX_LAYERS];
 	int outputs;
@@ -60,7 +61,9 @@ typedef struct SlNet
 {
 	SlNetSpec spec;
 	SlParams params;
-	SlRecurrent recurrent[SL_MAX_LAYERS];
+	SlRecurrent recurrent[3 * SL_MAX_LAYERS]; /* in the architecture's own order */
+	int dense_weight[SL_MAX_LAYERS];		  /* likewise */
+	int dense_bias[SL_MAX_LAYERS];
 	int embedding[SL_MAX_EMBEDDINGS];
 	int item_features;
 	int head_weight;
@@ -79,7 +82,8 @@ typedef struct SlBatch
 	const float *state_in;		/* [batch x state], NULL: zeros */
 	float *state_out;			/* [batch x state], NULL: not wanted */
 	/* [rows], in a sequence first 0s, then 1s: rows to predict, whose observed inputs are
-	 * hidden.  NULL: none is. */
+	 * hidden.  NULL: none is.  Not read while counting: what is counted is enough
+	 * wherever the future begins. */
 	const uint8_t *future;
 } SlBatch;
 
