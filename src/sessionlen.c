@@ -14,12 +14,14 @@
 #include "nn/blas.h"
 #include "nn/kernel.h"
 #include "sessionlen.h"
+#include "train/team.h"
 
 PG_MODULE_MAGIC;
 
 PG_FUNCTION_INFO_V1(sl_build_info);
 
 int sl_memory_limit = 2 * 1024 * 1024;
+int sl_max_workers = 4;
 
 void _PG_init(void);
 
@@ -30,6 +32,10 @@ _PG_init(void)
 		"sessionlen.memory_limit", "Memory one training or batch prediction may use.",
 		"Needs are estimated first; what would take more is refused.", &sl_memory_limit,
 		2 * 1024 * 1024, 1024, INT_MAX, PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"sessionlen.max_workers", "Processes that may compute one training.",
+		"The session's own is one of them; the others are background workers.",
+		&sl_max_workers, 4, 1, SL_MAX_TEAM, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("sessionlen");
 }
 

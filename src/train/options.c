@@ -14,6 +14,7 @@
 
 #include "store/json.h"
 #include "train/options.h"
+#include "train/team.h"
 
 PG_FUNCTION_INFO_V1(sl_options_list);
 
@@ -122,6 +123,8 @@ static const Option option_table[] = {
 	{"seed", OPT_INT64, AT(seed), -9007199254740992.0, 9007199254740992.0, NULL, "0",
 	 "of initial weights, order and dropout"},
 	{"init", OPT_NAME, AT(init), 0, 0, init_name, "\"keras\"", "initial weights"},
+	{"workers", OPT_INT, AT(workers), 1, SL_MAX_TEAM, NULL, "null",
+	 "processes that compute a step, with the same result; default by its size and the processors, up to sessionlen.max_workers"},
 	{"warm_start", OPT_BOOL, AT(warm_start), 0, 0, NULL, "false",
 	 "start from the version that serves: its weights, codes, scales and optimiser state"},
 	{"verbose", OPT_BOOL, AT(verbose), 0, 0, NULL, "true", "report progress by NOTICE"},
@@ -363,7 +366,8 @@ sl_option_is_searchable(const char *key)
 		   strcmp(key, "min_users") != 0 && strcmp(key, "mixed_threshold") != 0 &&
 		   strcmp(key, "warm_start") != 0 && strcmp(key, "min_count") != 0 &&
 		   strcmp(key, "standardize") != 0 && strcmp(key, "target_transform") != 0 &&
-		   strcmp(key, "upper_percentile") != 0 && strcmp(key, "verbose") != 0;
+		   strcmp(key, "upper_percentile") != 0 && strcmp(key, "verbose") != 0 &&
+		   strcmp(key, "workers") != 0;
 }
 
 static bool
@@ -479,7 +483,14 @@ sl_options_text(const SlOptions *options)
 		switch (option->kind)
 		{
 			case OPT_INT:
-				sl_json_put_double(&out, option->key, *FIELD(const int, options, option));
+				if (*FIELD(const int, options, option) < option->min) /* not given */
+				{
+					sl_json_put_key(&out, option->key);
+					appendStringInfoString(&out, "null");
+				}
+				else
+					sl_json_put_double(&out, option->key,
+									   *FIELD(const int, options, option));
 				break;
 			case OPT_INT64:
 				sl_json_put_double(&out, option->key,

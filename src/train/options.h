@@ -64,6 +64,7 @@ typedef struct SlOptions
 
 	int64 seed;
 	int init;
+	int workers; /* 0: as many as make sense */
 	bool warm_start;
 	bool verbose;
 } SlOptions;

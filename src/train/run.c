@@ -10,9 +10,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "sessionlen.h"
 #include "train/run.h"
 
 #define NOTICE_SECONDS 5.0
+#define CHECK_SECONDS 1.0
+
+/* Operations in a step that make waking other processes worth their while: some two
+ * milliseconds. */
+#define WORTH_SHARING 2e8
 
 static double
 hook_now(void *arg)
@@ -37,6 +43,11 @@ hook_step(void *arg, const SlProgress *progress)
 	double left;
 
 	CHECK_FOR_INTERRUPTS();
+	if (run->workers && progress->seconds - run->last_check >= CHECK_SECONDS)
+	{
+		run->last_check = progress->seconds;
+		sl_workers_check(run->workers);
+	}
 	if (!run->options->verbose || progress->seconds - run->last_notice < NOTICE_SECONDS)
 		return;
 	run->last_notice = progress->seconds;
@@ -117,20 +128,40 @@ aligned(Size bytes)
 	return (void *) TYPEALIGN(SL_ALIGN, memory);
 }
 
-/* Bytes a run needs; refuses what is over the limit before anything is allocated. */
+/* Bytes a run by so many processes needs in all; *own: in work memory, *shared: in the
+ * team's. */
+static Size
+memory_needed(const SlRun *run, int processes, Size *own, Size *shared)
+{
+	const SlTrainSet *set = &run->prepared->set;
+	Size weights = run->net->params.total * sizeof(float) *
+				   (1 + sl_optim_moments(run->plan.optimizer));
+	Size each;
+
+	*shared = 0;
+	if (processes == 1)
+		*own = sl_train_memory(run->net, set, &run->plan);
+	else
+		*shared = sl_train_team_memory(run->net, set, &run->plan, own);
+	if (*own > SIZE_MAX / 32 || *shared > SIZE_MAX / 32)
+		return SIZE_MAX;
+	each = *own * processes;
+	return each + *shared + weights + run->prepared->bytes;
+}
+
+/* Refuses what is over the limit before anything is allocated; returns work memory. */
 static Size
 check_memory(const SlRun *run, Size limit)
 {
-	Size work = sl_train_memory(run->net, &run->prepared->set, &run->plan);
-	Size weights = run->net->params.total * sizeof(float) *
-				   (1 + sl_optim_moments(run->plan.optimizer));
-	Size total = work == SIZE_MAX ? SIZE_MAX : work + weights + run->prepared->bytes;
+	Size work;
+	Size shared;
+	Size total = memory_needed(run, 1, &work, &shared);
 
 	if (total > limit)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 work == SIZE_MAX
+			 total == SIZE_MAX
 				 ? errmsg("training with these sizes is not possible in memory")
 				 : errmsg(
 					   "training would need %zu MB, more than sessionlen.memory_limit (%zu MB)",
@@ -143,6 +174,71 @@ check_memory(const SlRun *run, Size limit)
 			 errhint("Lower batch_size, sequence_length or hidden_dim, or raise "
 					 "sessionlen.memory_limit.")));
 	return work;
+}
+
+/* Operations of a full step, look-ups of embeddings left out. */
+static double
+step_operations(const SlRun *run)
+{
+	const SlNetSpec *spec = &run->net->spec;
+	double weights = run->net->params.total;
+
+	for (int e = 0; e < spec->embeddings; e++)
+		weights -= (double) spec->vocabulary[e] * spec->embedding_dim[e];
+	return 6 * weights * Min(run->plan.batch_size, run->prepared->set.rows) *
+		   run->plan.sequence_length;
+}
+
+/* How many processes compute, and in *reason why not as many as were asked for. */
+static int
+choose_processes(const SlRun *run, char **reason)
+{
+	int asked = run->options->workers;
+	int shards = sl_train_team_size(run->net, &run->prepared->set, &run->plan);
+	int processes = asked > 0 ? asked : sl_workers_processors();
+
+	*reason = NULL;
+	if (!IsUnderPostmaster || (asked == 0 && step_operations(run) < WORTH_SHARING))
+		return 1;
+	if (processes > sl_max_workers)
+	{
+		processes = sl_max_workers;
+		*reason = psprintf("sessionlen.max_workers is %d.", sl_max_workers);
+	}
+	if (processes > shards)
+	{
+		processes = shards;
+		*reason = psprintf("A step of %d sequences has work for %d.",
+						   Min(run->plan.batch_size, run->prepared->set.rows), shards);
+	}
+	return processes;
+}
+
+/*
+ * Makes the run's team, if it is to have one, and returns bytes of work memory.  Results
+ * are the same with any, so that one that can't be had is a notice.
+ */
+static Size
+begin_workers(SlRun *run, Size limit)
+{
+	int asked = run->options->workers;
+	int elevel = asked > 0 || run->options->verbose ? NOTICE : DEBUG1;
+	Size alone = check_memory(run, limit);
+	char *reason;
+	int processes = choose_processes(run, &reason);
+	Size own;
+	Size shared;
+
+	if (processes > 1 && memory_needed(run, processes, &own, &shared) > limit)
+	{
+		processes = 1;
+		reason = "More would need more than sessionlen.memory_limit.";
+	}
+	if (asked > processes && run->cluster == SL_NO_CLUSTER)
+		ereport(NOTICE, (errmsg("training with %d of %d workers", processes, asked),
+						 errdetail("%s", reason)));
+	run->workers = processes > 1 ? sl_workers_begin(processes, shared, elevel) : NULL;
+	return run->workers ? own : alone;
 }
 
 static void
@@ -273,7 +369,7 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 	plan_from_options(&run->plan, run->options);
 	sl_net_from_options(run->net, run->options, run->prepared->inputs, &run->plan.loss);
 	run->plan.loss.one = (float) (1 / run->prepared->set.target.scale);
-	bytes = check_memory(run, limit);
+	bytes = begin_workers(run, limit);
 	run->state.value = aligned(run->net->params.total * sizeof(float));
 	run->state.moments = aligned(run->net->params.total * sizeof(float) * 2);
 	memset(run->state.moments, 0, run->net->params.total * sizeof(float) * 2);
@@ -289,7 +385,11 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 
 		sl_store_version(&row);
 	}
+	if (run->workers)
+		hooks.team = sl_workers_team(run->workers);
 	check_status(sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state,
 						  &work, &run->result));
+	if (run->workers)
+		sl_workers_end(run->workers);
 	store_run(run);
 }

@@ -5,6 +5,7 @@
 #define SL_RUN_H
 
 #include "train/prepare.h"
+#include "train/workers.h"
 
 typedef struct SlRun
 {
@@ -18,6 +19,8 @@ typedef struct SlRun
 	SlTrainPlan plan;
 	SlTrainState state;
 	SlTrainResult result;
+	SlWorkers *workers; /* NULL: alone */
+	double last_check;
 	double last_notice;
 	double seconds_per_epoch;
 } SlRun;
