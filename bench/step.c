@@ -17,9 +17,9 @@
 
 #include "model/model.h"
 #include "nn/blas.h"
+#include "nn/gradient.h"
 #include "nn/kernel.h"
 #include "nn/loss.h"
-#include "nn/optim.h"
 
 typedef struct Shape
 {
@@ -36,7 +36,9 @@ typedef struct Run
 	SlNet net;
 	SlPack pack;
 	int *size, *offset;
-	float *x, *target, *value, *grad, *moments;
+	float *x, *target, *value, *moments;
+	SlGradient grad;
+	char *memory; /* the gradient's */
 	uint64_t *key;
 	SlArena arena;
 	int64_t t;
@@ -130,15 +132,14 @@ static void
 step_work(void *arg)
 {
 	Run *run = arg;
-	size_t n = run->net.params.total;
 	SlTape tape = {.arena = &run->arena,
 				   .params = &run->net.params,
 				   .value = run->value,
-				   .grad = run->grad};
+				   .grad = &run->grad};
 	SlLoss loss = {.kind = SL_LOSS_MAE};
 
 	run->arena.used = 0;
-	memset(run->grad, 0, n * sizeof(float));
+	sl_gradient_clear(&run->grad);
 
 	SlTensor *out = forward(run, &tape);
 
@@ -149,8 +150,11 @@ step_work(void *arg)
 		fprintf(stderr, "the step failed (%d): %s\n", tape.status, sl_blas_error());
 		exit(1);
 	}
-	sl_optim_step(SL_OPTIM_ADAM, ++run->t, 1e-3f, 0, NULL, n, run->value, run->grad,
-				  run->moments);
+
+	SlOptimStep step = sl_optim_begin(SL_OPTIM_ADAM, ++run->t, 1e-3f, 0, 1);
+
+	sl_gradient_update(&run->grad, &step, run->value, run->moments, 0,
+					   sl_gradient_size(&run->grad));
 }
 
 static void
@@ -199,7 +203,6 @@ run_open(Run *run, const Shape *shape)
 	run->pack = (SlPack){shape->batch, shape->steps, (int) rows, run->size, run->offset};
 	run->x = numbers(rows * shape->features);
 	run->target = numbers(rows);
-	run->grad = calloc(run->net.params.total, sizeof(float));
 	run->moments = calloc(run->net.params.total, 2 * sizeof(float));
 	run->value = numbers(run->net.params.total);
 	for (size_t i = 0; i < run->net.params.total; i++)
@@ -207,10 +210,18 @@ run_open(Run *run, const Shape *shape)
 	run->key = calloc(rows, sizeof(uint64_t));
 
 	SlArena counting = {0};
-	SlTape tape = {.arena = &counting, .params = &run->net.params, .grad = run->grad};
+	SlGradient plan;
+	SlTape tape = {.arena = &counting, .params = &run->net.params, .grad = &plan};
 
+	sl_gradient_plan(&plan, &run->net.params);
 	forward(run, &tape);
 	run->arena = (SlArena){aligned_alloc(SL_ALIGN, counting.used), counting.used, 0};
+	counting.used = 0;
+	sl_gradient_lay_out(&run->grad, &plan, 1, &counting);
+	run->memory = aligned_alloc(SL_ALIGN, counting.used);
+	counting = (SlArena){run->memory, counting.used, 0};
+	sl_gradient_lay_out(&run->grad, &plan, 1, &counting);
+	sl_gradient_start(&run->grad);
 }
 
 static void
@@ -221,7 +232,7 @@ run_close(Run *run)
 	free(run->x);
 	free(run->target);
 	free(run->value);
-	free(run->grad);
+	free(run->memory);
 	free(run->moments);
 	free(run->key);
 	free(run->arena.base);

@@ -18,14 +18,15 @@ sl_inputs_define(SlNet *net)
 		char name[2 * SL_NAME_MAX];
 
 		snprintf(name, sizeof(name), "embedding.%s.weight", spec->embedding_name[i]);
-		net->embedding[i] =
-			sl_param_add(&net->params, name, spec->vocabulary[i], spec->embedding_dim[i],
-						 SL_INIT_EMBEDDING, 1, spec->embedding_dim[i]);
+		net->embedding[i] = sl_param_add_table(&net->params, name, spec->vocabulary[i],
+											   spec->embedding_dim[i], SL_INIT_EMBEDDING,
+											   spec->embedding_dim[i], SL_UPDATE_ROWS);
 	}
 	if (spec->has_item && spec->item_features > 0)
-		net->item_features = sl_param_add(
+		net->item_features = sl_param_add_table(
 			&net->params, "item_features.weight", spec->vocabulary[spec->item],
-			spec->item_features, SL_INIT_EMBEDDING, 1, spec->item_features);
+			spec->item_features, SL_INIT_EMBEDDING, spec->item_features,
+			spec->item_features_trained ? SL_UPDATE_ROWS : SL_UPDATE_NONE);
 }
 
 /* ---- which columns ---- */

@@ -31,20 +31,29 @@ sl_alloc(SlArena *arena, size_t count, size_t width)
 	return result;
 }
 
-int
-sl_param_add(SlParams *params, const char *name, int rows, int cols, SlInit init,
-			 int gates, int fan_in)
+/* count rounded up to a multiple of SL_ALIGN bytes, behind *total: its new value. */
+static bool
+extend(size_t count, size_t total, size_t *end)
 {
 	const size_t align = SL_ALIGN / sizeof(float);
+
+	return !__builtin_add_overflow(count, align - 1, &count) &&
+		   !__builtin_add_overflow(total, count - count % align, end) &&
+		   *end <= SIZE_MAX / sizeof(float);
+}
+
+static int
+param_add(SlParams *params, const char *name, int rows, int cols, SlInit init, int gates,
+		  int fan_in, SlUpdate update)
+{
 	size_t count;
 	size_t end;
+	size_t dense_end;
 
 	if (params->count >= SL_MAX_PARAMS || strlen(name) >= SL_NAME_MAX || rows <= 0 ||
-		cols < 0 ||
+		cols < 0 || (update == SL_UPDATE_ROWS && params->tables >= SL_MAX_TABLES) ||
 		__builtin_mul_overflow((size_t) rows, cols == 0 ? 1 : (size_t) cols, &count) ||
-		__builtin_add_overflow(count, align - 1, &count) ||
-		__builtin_add_overflow(params->total, count - count % align, &end) ||
-		end > SIZE_MAX / sizeof(float))
+		!extend(count, params->total, &end) || !extend(count, params->dense, &dense_end))
 	{
 		params->overflow = true;
 		return 0;
@@ -60,6 +69,28 @@ sl_param_add(SlParams *params, const char *name, int rows, int cols, SlInit init
 	param->init = init;
 	param->gates = gates;
 	param->fan_in = fan_in;
+	param->update = update;
 	params->total = end;
+	if (update == SL_UPDATE_DENSE)
+	{
+		param->grad_offset = params->dense;
+		params->dense = dense_end;
+	}
+	else if (update == SL_UPDATE_ROWS)
+		param->table = params->tables++;
 	return params->count++;
+}
+
+int
+sl_param_add(SlParams *params, const char *name, int rows, int cols, SlInit init,
+			 int gates, int fan_in)
+{
+	return param_add(params, name, rows, cols, init, gates, fan_in, SL_UPDATE_DENSE);
+}
+
+int
+sl_param_add_table(SlParams *params, const char *name, int rows, int cols, SlInit init,
+				   int fan_in, SlUpdate update)
+{
+	return param_add(params, name, rows, cols, init, 1, fan_in, update);
 }

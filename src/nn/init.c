@@ -195,6 +195,8 @@ sl_params_init(const SlParams *params, SlInitStyle style, uint64_t seed, float *
 	{
 		const SlParam *param = &params->item[i];
 
+		if (param->update == SL_UPDATE_NONE)
+			continue;
 		status = style == SL_STYLE_KERAS
 					 ? fill_keras(seed, param, &scratch, value + param->offset)
 					 : fill_torch(seed, param, value + param->offset);

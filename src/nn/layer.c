@@ -90,11 +90,19 @@ embedding_backward(SlTape *tape, SlOp *op)
 {
 	Embedding *embedding = (Embedding *) op;
 	SlTensor *y = embedding->y;
-	float *grad = sl_grad(tape, embedding->weight);
+	SlTableGradient *table = sl_grad_table(tape, embedding->weight);
 
 	for (int i = 0; i < y->rows; i++)
-		sl_add_row(1, y->cols, y->grad + (size_t) i * y->cols,
-				   grad + (size_t) embedding->codes[i] * y->cols, 0);
+	{
+		float *grad = sl_table_touch(table, embedding->codes[i]);
+
+		if (grad == NULL)
+		{
+			sl_fail(tape, SL_NO_MEMORY);
+			return;
+		}
+		sl_add_row(1, y->cols, y->grad + (size_t) i * y->cols, grad, 0);
+	}
 }
 
 SlTensor *
@@ -104,11 +112,13 @@ sl_embedding(SlTape *tape, const int32_t *codes, int rows, int weight)
 		return NULL;
 
 	int dim = sl_shape(tape, weight)->cols;
-	SlTensor *y = sl_tensor(tape, rows, dim);
-	Embedding *embedding = tape->grad != NULL
-							   ? sl_tape_op(tape, sizeof(Embedding), embedding_backward)
-							   : NULL;
+	bool trained = tape->grad != NULL && sl_grad_table(tape, weight) != NULL;
+	SlTensor *y = sl_tensor_new(tape, rows, dim, trained);
+	Embedding *embedding =
+		trained ? sl_tape_op(tape, sizeof(Embedding), embedding_backward) : NULL;
 
+	if (trained && sl_counting(tape))
+		sl_table_expect(sl_grad_table(tape, weight), rows);
 	if (tape->status != SL_OK || sl_counting(tape))
 		return tape->status == SL_OK ? y : NULL;
 	if (embedding != NULL)

@@ -59,6 +59,14 @@ typedef enum SlInitStyle
 	SL_STYLE_TORCH, /* uniform(+-1/sqrt(hidden or fan-in)), embeddings normal */
 } SlInitStyle;
 
+/* How training changes a parameter. */
+typedef enum SlUpdate
+{
+	SL_UPDATE_DENSE, /* all of it at every step */
+	SL_UPDATE_ROWS, /* a table: rows that a step touched, and no others; see gradient.h */
+	SL_UPDATE_NONE, /* not at all: the caller gives its values */
+} SlUpdate;
+
 #define SL_NAME_MAX 128 /* a column name with a prefix and a suffix */
 
 /* One named weight, [rows x cols] (cols 0: a vector of rows), at value + offset. */
@@ -71,9 +79,13 @@ typedef struct SlParam
 	SlInit init;
 	int gates;	/* rows hold this many gates of equal size: 4 LSTM, 3 GRU, else 1 */
 	int fan_in; /* of the uniform bound in the torch style */
+	SlUpdate update;
+	size_t grad_offset; /* dense: in the dense gradient */
+	int table;			/* rows: which of the gradient's tables */
 } SlParam;
 
 #define SL_MAX_PARAMS 256
+#define SL_MAX_TABLES 64
 
 /* The list of a network's parameters; the values live in one flat array. */
 typedef struct SlParams
@@ -81,6 +93,8 @@ typedef struct SlParams
 	SlParam item[SL_MAX_PARAMS];
 	int count;
 	size_t total;  /* floats; each parameter starts on a SL_ALIGN boundary */
+	size_t dense;  /* floats of those updated as a whole */
+	int tables;	   /* those updated by rows */
 	bool overflow; /* too many, too long a name, or too large */
 } SlParams;
 
@@ -88,8 +102,13 @@ typedef struct SlParams
 extern int sl_param_add(SlParams *params, const char *name, int rows, int cols,
 						SlInit init, int gates, int fan_in);
 
-/* Fills value[params->total] from the seed; gaps are zeroed.  work holds scratch for
- * the orthogonal matrices; SL_NO_MEMORY if it is too small (count with base NULL). */
+/* The same for a parameter of one gate that is updated by rows or not at all. */
+extern int sl_param_add_table(SlParams *params, const char *name, int rows, int cols,
+							  SlInit init, int fan_in, SlUpdate update);
+
+/* Fills value[params->total] from the seed; gaps and what is never updated are zeroed.
+ * work holds scratch for the orthogonal matrices; SL_NO_MEMORY if it is too small (count
+ * with base NULL). */
 extern SlStatus sl_params_init(const SlParams *params, SlInitStyle style, uint64_t seed,
 							   float *value, SlArena *work);
 
@@ -114,6 +133,7 @@ typedef struct SlPack
 } SlPack;
 
 typedef struct SlOp SlOp;
+typedef struct SlGradient SlGradient; /* gradient.h */
 
 /* Tensors one pass may make while counting. */
 #define SL_MAX_COUNTED 512
@@ -126,16 +146,17 @@ typedef struct SlOp SlOp;
  * What the caller hands in (data, pack, codes, keys, state_in) must stay unchanged until
  * the backward pass is over.  A tape is played backwards at most once.
  *
- * While counting, value and grad are not read; grad only says, by being NULL or not,
- * whether inference or training is counted.  Forward passes also allocate what backward
- * passes will need, so used after the forward pass is all.
+ * While counting, value is not read; grad says, by being NULL or not, whether inference
+ * or training is counted, and learns how many rows of each table a pass may touch.
+ * Forward passes also allocate what backward passes will need, so used after the forward
+ * pass is all.
  */
 typedef struct SlTape
 {
 	SlArena *arena; /* activations; the caller resets used between passes */
 	const SlParams *params;
 	const float *value; /* [params->total] */
-	float *grad;		/* [params->total], added to; NULL: inference, no tape kept */
+	SlGradient *grad;	/* added to; NULL: inference, no tape kept */
 	bool dropout;		/* apply dropout (training) */
 	uint64_t seed;		/* dropout key: seed, epoch and row, never a stream */
 	uint64_t epoch;
@@ -168,7 +189,8 @@ extern SlStatus sl_backward(SlTape *tape);
 /* y = x W' + b; W [out x in], b [out] or -1 for none. */
 extern SlTensor *sl_dense(SlTape *tape, SlTensor *x, int weight, int bias);
 
-/* Row codes[i] of W [vocabulary x dim]; codes are checked by the caller. */
+/* Row codes[i] of W [vocabulary x dim], a table; codes are checked by the caller.  There
+ * is no gradient if W is never updated. */
 extern SlTensor *sl_embedding(SlTape *tape, const int32_t *codes, int rows, int weight);
 
 /* Columns of count tensors side by side. */

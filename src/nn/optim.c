@@ -56,13 +56,13 @@ sl_optim_moments(SlOptimKind kind)
 
 /*
  * Adam, AdamW and NAdam: w = keep * w - (by_mean * m + by_grad * g) / (sqrt(v) * root +
- * eps). decay is L2 (added to the gradient), keep < 1 is AdamW's; by_grad is NAdam's look
- * ahead.
+ * eps).  decay is L2 (added to the gradient), keep < 1 is AdamW's; by_grad is NAdam's
+ * look ahead.
  */
 SL_CLONES static void
 adam_loop(size_t n, float decay, float keep, float by_mean, float by_grad, float root,
-		  float *restrict value, const float *restrict grad, float *restrict mean,
-		  float *restrict square)
+		  float epsilon, float *restrict value, const float *restrict grad,
+		  float *restrict mean, float *restrict square)
 {
 	const float b1 = BETA1, b2 = BETA2, c1 = 1 - BETA1, c2 = 1 - BETA2;
 
@@ -75,7 +75,7 @@ adam_loop(size_t n, float decay, float keep, float by_mean, float by_grad, float
 		mean[i] = m;
 		square[i] = v;
 		value[i] =
-			keep * value[i] - (by_mean * m + by_grad * g) / (sqrtf(v) * root + EPSILON);
+			keep * value[i] - (by_mean * m + by_grad * g) / (sqrtf(v) * root + epsilon);
 	}
 }
 
@@ -123,27 +123,27 @@ nadam_momentum(int64_t t)
 }
 
 static void
-adam_step(SlOptimKind kind, int64_t t, float rate, float decay, double mu_product,
-		  size_t n, float *value, const float *grad, float *mean, float *square)
+begin_adam(SlOptimStep *step, int64_t t, double mu_product)
 {
 	double correction1 = 1 - pow(BETA1, (double) t),
 		   correction2 = 1 - pow(BETA2, (double) t);
-	double by_mean = rate / correction1, by_grad = 0, keep = 1;
+	double rate = step->rate, by_mean = rate / correction1, by_grad = 0;
 
-	if (kind == SL_OPTIM_ADAMW)
+	if (step->kind == SL_OPTIM_ADAMW)
 	{
-		keep = 1 - (double) rate * decay;
-		decay = 0;
+		step->keep = (float) (1 - rate * step->decay);
+		step->decay = 0;
 	}
-	else if (kind == SL_OPTIM_NADAM)
+	else if (step->kind == SL_OPTIM_NADAM)
 	{
 		double mu = nadam_momentum(t), next = nadam_momentum(t + 1);
 
 		by_grad = rate * (1 - mu) / (1 - mu_product);
 		by_mean = rate * next / (1 - mu_product * next);
 	}
-	adam_loop(n, decay, (float) keep, (float) by_mean, (float) by_grad,
-			  (float) (1 / sqrt(correction2)), value, grad, mean, square);
+	step->by_mean = (float) by_mean;
+	step->by_grad = (float) by_grad;
+	step->root = (float) (1 / sqrt(correction2));
 }
 
 void
@@ -153,35 +153,54 @@ sl_optim_advance(SlOptimKind kind, int64_t t, double *mu_product)
 		*mu_product *= nadam_momentum(t);
 }
 
+SlOptimStep
+sl_optim_begin(SlOptimKind kind, int64_t t, float learning_rate, float weight_decay,
+			   double mu_product)
+{
+	SlOptimStep step = {.kind = kind,
+						.rate = learning_rate,
+						.decay = weight_decay,
+						.keep = 1,
+						.epsilon = EPSILON};
+
+	if (kind == SL_OPTIM_ADAM || kind == SL_OPTIM_ADAMW || kind == SL_OPTIM_NADAM)
+		begin_adam(&step, t, mu_product);
+	return step;
+}
+
+SlOptimStep
+sl_optim_rows(const SlOptimStep *step)
+{
+	SlOptimStep rows = *step;
+
+	if (step->kind == SL_OPTIM_ADAM || step->kind == SL_OPTIM_ADAMW)
+		rows.epsilon *= step->root;
+	return rows;
+}
+
 void
-sl_optim_range(SlOptimKind kind, int64_t t, float learning_rate, float weight_decay,
-			   double mu_product, size_t total, size_t first, size_t count, float *value,
-			   const float *grad, float *moments)
+sl_optim_apply(const SlOptimStep *step, size_t n, float *value, const float *grad,
+			   float *first, float *second)
 {
 	/* the moments of weights without a gradient decay towards 0 for ever */
 	uint64_t mode = sl_flush_denormals();
-	int kept = sl_optim_moments(kind);
-	float *mean = kept > 0 ? moments + first : NULL;
-	float *square = kept > 1 ? mean + total : NULL;
 
-	value += first;
-	grad += first;
-	switch (kind)
+	switch (step->kind)
 	{
 		case SL_OPTIM_ADAM:
 		case SL_OPTIM_ADAMW:
 		case SL_OPTIM_NADAM:
-			adam_step(kind, t, learning_rate, weight_decay, mu_product, count, value,
-					  grad, mean, square);
+			adam_loop(n, step->decay, step->keep, step->by_mean, step->by_grad,
+					  step->root, step->epsilon, value, grad, first, second);
 			break;
 		case SL_OPTIM_RMSPROP:
-			rmsprop_loop(count, learning_rate, weight_decay, value, grad, mean);
+			rmsprop_loop(n, step->rate, step->decay, value, grad, first);
 			break;
 		case SL_OPTIM_ADAGRAD:
-			adagrad_loop(count, learning_rate, weight_decay, value, grad, mean);
+			adagrad_loop(n, step->rate, step->decay, value, grad, first);
 			break;
 		case SL_OPTIM_SGD:
-			sgd_loop(count, learning_rate, weight_decay, value, grad);
+			sgd_loop(n, step->rate, step->decay, value, grad);
 			break;
 	}
 	sl_restore_denormals(mode);
@@ -193,8 +212,13 @@ sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate, float weight_dec
 			  float *moments)
 {
 	sl_optim_advance(kind, t, mu_product);
-	sl_optim_range(kind, t, learning_rate, weight_decay,
-				   mu_product != NULL ? *mu_product : 1, n, 0, n, value, grad, moments);
+
+	SlOptimStep step = sl_optim_begin(kind, t, learning_rate, weight_decay,
+									  mu_product != NULL ? *mu_product : 1);
+	int kept = sl_optim_moments(kind);
+
+	sl_optim_apply(&step, n, value, grad, kept > 0 ? moments : NULL,
+				   kept > 1 ? moments + n : NULL);
 }
 
 #define NORM_LANES 16
@@ -224,6 +248,7 @@ sl_scale(float *x, size_t n, float factor)
 		x[i] *= factor;
 }
 
+/* A NaN gives 1: the gradient stays as it is and the caller sees the norm. */
 float
 sl_clip_factor(double norm, double max)
 {
@@ -238,7 +263,6 @@ sl_clip_norm(float *grad, size_t n, float max)
 	double norm = sqrt(sl_sum_of_squares(grad, n));
 	float factor = sl_clip_factor(norm, max);
 
-	/* of a NaN the gradient stays as it is and the caller sees the norm */
 	if (factor < 1)
 		sl_scale(grad, n, factor);
 	return norm;

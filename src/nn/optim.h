@@ -27,6 +27,32 @@ extern float sl_optim_default_rate(SlOptimKind kind);
 /* Moment arrays of n floats the optimiser keeps: 0, 1 or 2.  They start at zero. */
 extern int sl_optim_moments(SlOptimKind kind);
 
+/* One step, to be applied to the weights in pieces: what does not depend on them. */
+typedef struct SlOptimStep
+{
+	SlOptimKind kind;
+	float rate;
+	float decay;   /* L2, added to the gradient */
+	float keep;	   /* adam and its kin: AdamW's factor on the weight, */
+	float by_mean; /* rates of the mean and of the gradient itself, */
+	float by_grad;
+	float root;	   /* factor of the square root of the mean square, */
+	float epsilon; /* added to it */
+} SlOptimStep;
+
+/* Moves NAdam's running product on, once a step; other optimisers have none. */
+extern void sl_optim_advance(SlOptimKind kind, int64_t t, double *mu_product);
+/* Step number t, from 1, with the product moved on; see sl_optim_step(). */
+extern SlOptimStep sl_optim_begin(SlOptimKind kind, int64_t t, float learning_rate,
+								  float weight_decay, double mu_product);
+/* The same step for rows of a table: adam and adamw become
+ * torch.optim.SparseAdam (the latter with its decay of the weights), which adds epsilon
+ * before the bias correction and not after it. */
+extern SlOptimStep sl_optim_rows(const SlOptimStep *step);
+/* The step on n weights, with their moments (where the optimiser keeps any). */
+extern void sl_optim_apply(const SlOptimStep *step, size_t n, float *value,
+						   const float *grad, float *first, float *second);
+
 /* Step number t (from 1) on n weights; moments is [sl_optim_moments * n].  mu_product is
  * NAdam's running product, kept by the caller, starting at 1; each call moves it on, so
  * one call makes one step (others may pass NULL).  weight_decay is L2 added to the
@@ -34,16 +60,6 @@ extern int sl_optim_moments(SlOptimKind kind);
 extern void sl_optim_step(SlOptimKind kind, int64_t t, float learning_rate,
 						  float weight_decay, double *mu_product, size_t n, float *value,
 						  const float *grad, float *moments);
-
-/*
- * The same in pieces: sl_optim_advance moves mu_product on, once a step, and then each
- * range of the weights (first .. first + count - 1 of total) is updated, in any order.
- */
-extern void sl_optim_advance(SlOptimKind kind, int64_t t, double *mu_product);
-extern void sl_optim_range(SlOptimKind kind, int64_t t, float learning_rate,
-						   float weight_decay, double mu_product, size_t total,
-						   size_t first, size_t count, float *value, const float *grad,
-						   float *moments);
 
 /* In double, in an order that depends on n alone. */
 extern double sl_sum_of_squares(const float *x, size_t n);

@@ -5,7 +5,7 @@
 #ifndef SL_TAPE_H
 #define SL_TAPE_H
 
-#include "nn/nn.h"
+#include "nn/gradient.h"
 
 /* A layer's operation starts with this and adds what its backward function needs. */
 struct SlOp
@@ -38,7 +38,7 @@ extern bool sl_tape_gemm(SlTape *tape, bool trans_a, bool trans_b, int m, int n,
 						 const float *a, int lda, const float *b, int ldb, float beta,
 						 float *c, int ldc);
 
-/* A parameter's shape, value and gradient. */
+/* A parameter's shape, value and (if it is updated as a whole) gradient. */
 static inline const SlParam *
 sl_shape(const SlTape *tape, int param)
 {
@@ -54,7 +54,16 @@ sl_value(const SlTape *tape, int param)
 static inline float *
 sl_grad(const SlTape *tape, int param)
 {
-	return tape->grad + tape->params->item[param].offset;
+	return tape->grad->dense + tape->params->item[param].grad_offset;
+}
+
+/* A table's gradient; NULL if it is not updated by rows. */
+static inline SlTableGradient *
+sl_grad_table(const SlTape *tape, int param)
+{
+	const SlParam *shape = sl_shape(tape, param);
+
+	return shape->update == SL_UPDATE_ROWS ? &tape->grad->table[shape->table] : NULL;
 }
 
 /* One row of an inverted dropout mask: 0 or 1 / (1 - p), cols values that depend on

@@ -134,16 +134,13 @@ sl_lanes_shards(const SlLanes *lanes)
 /* Counts every lane with a full chunk.  The last step is said to be one sequence short,
  * since layers keep more for sequences of unequal length. */
 size_t
-sl_lanes_activations(const SlLanes *lanes)
+sl_lanes_activations(const SlLanes *lanes, SlGradient *plan)
 {
 	SlArena arena = {NULL, SIZE_MAX, 0};
-	float no_gradient; /* its address says that gradients are wanted; never touched */
 	uint64_t no_key;
 	float no_state;
-	SlTape tape = {.arena = &arena,
-				   .params = &lanes->net->params,
-				   .grad = &no_gradient,
-				   .dropout = true};
+	SlTape tape = {
+		.arena = &arena, .params = &lanes->net->params, .grad = plan, .dropout = true};
 	int n = lanes->shard_count, steps = lanes->chunk_rows;
 	int size[SL_MAX_STEPS];
 	int offset[SL_MAX_STEPS + 1];
@@ -156,6 +153,7 @@ sl_lanes_activations(const SlLanes *lanes)
 					 .state_in = &no_state,
 					 .state_out = &no_state};
 
+	sl_gradient_plan(plan, &lanes->net->params);
 	offset[0] = 0;
 	for (int t = 0; t < steps; t++)
 	{

@@ -9,6 +9,7 @@
 #ifndef SL_LANES_H
 #define SL_LANES_H
 
+#include "nn/gradient.h"
 #include "train/trainer.h"
 
 #define SL_MAX_SHARDS 16
@@ -86,8 +87,8 @@ extern bool sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *se
 /* Shards of a full batch. */
 extern int sl_lanes_shards(const SlLanes *lanes);
 
-/* Bytes of activations no shard exceeds. */
-extern size_t sl_lanes_activations(const SlLanes *lanes);
+/* Bytes of activations no shard exceeds, and the rows of tables that one may touch. */
+extern size_t sl_lanes_activations(const SlLanes *lanes, SlGradient *plan);
 
 /* Starts a pass over units: all lanes idle. */
 extern void sl_lanes_start(SlLanes *lanes);

@@ -113,7 +113,7 @@ sl_step_share(SlStep *step, const SlTrainState *state, SlArena *own)
 		memcpy(step->value, state->value, sizeof(float) * total);
 		memcpy(step->moments, state->moments,
 			   sizeof(float) * total * sl_optim_moments(step->plan->optimizer));
-		sl_board_init(&step->shared->board);
+		sl_step_start(step);
 	}
 	return true;
 }

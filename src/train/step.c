@@ -19,52 +19,81 @@
 
 /* ---- memory ---- */
 
-/* Ranges of equal size, the last one shorter. */
-static void
-cut_ranges(SlStep *step)
+/* Size of equal ranges of a gradient, the last one shorter. */
+static size_t
+range_of(size_t size)
 {
-	size_t total = step->net->params.total;
-	size_t most = SL_MAX_ITEMS;
+	size_t range = RANGE;
 
-	step->range = RANGE;
-	while ((total - 1) / step->range >= most)
-		step->range *= 2;
-	step->ranges = total == 0 ? 0 : (int) ((total - 1) / step->range) + 1;
+	while (size > range * SL_MAX_ITEMS)
+		range *= 2;
+	return range;
+}
+
+static int
+count_ranges(size_t size)
+{
+	size_t range = range_of(size);
+
+	return (int) ((size + range - 1) / range);
+}
+
+/* The gradients: the sum and, if there can be several, those of shards. */
+static void
+lay_out_gradients(SlStep *step, const SlGradient *plan, SlArena *shared)
+{
+	int shards = sl_lanes_shards(&step->lanes);
+	int parts = shards == 1 ? 0 : step->team == NULL ? 1 : shards;
+
+	sl_gradient_lay_out(&step->grad, plan, shards, shared);
+	for (int s = 0; s < parts; s++)
+		sl_gradient_lay_out(&step->shard_grad[s], plan, 1, shared);
+	step->square = sl_alloc(shared, SL_MAX_ITEMS, sizeof(double));
+}
+
+/* Where a shard's gradient goes. */
+static SlGradient *
+shard_gradient(SlStep *step, int shard)
+{
+	if (sl_lanes_shards(&step->lanes) == 1)
+		return &step->grad;
+	return &step->shard_grad[step->team == NULL ? 0 : shard];
 }
 
 bool
 sl_step_lay_out(SlStep *step, SlArena *shared, SlArena *own)
 {
 	size_t total = step->net->params.total;
-	int shards;
+	SlGradient plan;
 	size_t activations;
 
-	cut_ranges(step);
 	step->item = -1;
 	step->shared = sl_alloc(shared, 1, sizeof(SlStepShared));
 	if (!sl_lanes_init(&step->lanes, step->net, step->set, step->plan, shared, own))
 		return false;
-	shards = sl_lanes_shards(&step->lanes);
-	step->square = sl_alloc(shared, step->ranges, sizeof(double));
-	step->grad = sl_alloc(shared, total, sizeof(float));
-	for (int s = 0; s < shards; s++)
-		if (shards == 1)
-			step->shard_grad[s] = step->grad;
-		else if (s > 0 && step->team == NULL)
-			step->shard_grad[s] = step->shard_grad[0];
-		else
-			step->shard_grad[s] = sl_alloc(shared, total, sizeof(float));
+	activations = sl_lanes_activations(&step->lanes, &plan);
+	if (activations == SIZE_MAX)
+		return false;
+	lay_out_gradients(step, &plan, shared);
 	if (step->team != NULL)
 	{
 		step->value = sl_alloc(shared, total, sizeof(float));
 		step->moments = sl_alloc(shared, total * sl_optim_moments(step->plan->optimizer),
 								 sizeof(float));
 	}
-	activations = sl_lanes_activations(&step->lanes);
-	if (activations == SIZE_MAX)
-		return false;
 	step->activations = (SlArena){sl_alloc(own, activations, 1), activations, 0};
 	return shared->used != SIZE_MAX && own->used != SIZE_MAX;
+}
+
+void
+sl_step_start(SlStep *step)
+{
+	int shards = sl_lanes_shards(&step->lanes);
+
+	sl_board_init(&step->shared->board);
+	sl_gradient_start(&step->grad);
+	for (int s = 0; shards > 1 && s < (step->team == NULL ? 1 : shards); s++)
+		sl_gradient_start(&step->shard_grad[s]);
 }
 
 /* ---- items ---- */
@@ -103,7 +132,7 @@ add_errors(const SlStep *step, const SlTensor *out, SlShardResult *result)
 /* Forward pass over one shard, with gradients where scale > 0; keeps the lanes' new
  * state. */
 static SlShardResult
-run_shard(SlStep *step, const SlTask *task, int shard, float *grad)
+run_shard(SlStep *step, const SlTask *task, int shard, SlGradient *grad)
 {
 	SlLanes *lanes = &step->lanes;
 	bool training = task->kind == SL_TASK_TRAIN;
@@ -138,75 +167,71 @@ run_shard(SlStep *step, const SlTask *task, int shard, float *grad)
 	return result;
 }
 
-static void
-add_to(float *restrict sum, const float *restrict x, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		sum[i] += x[i];
-}
-
-/* A shard with its gradient.  Alone, shards come in order and share one array, so each is
- * added to the sum at once. */
+/* A shard with its gradient.  Alone, shards come in order and share one gradient, so each
+ * is added to the sum at once. */
 static SlStatus
 shard_item(SlStep *step, const SlTask *task, int shard)
 {
-	float *grad = step->shard_grad[shard];
-	size_t total = step->net->params.total;
+	SlGradient *grad = shard_gradient(step, shard);
 	SlShardResult *result = &step->shared->result[shard];
 
 	step->lanes.busy = task->busy;
 	step->lanes.shards = task->shards;
 	if (task->scale > 0)
-		memset(grad, 0, sizeof(float) * total);
+		sl_gradient_clear(grad);
 	*result = run_shard(step, task, shard, grad);
 	if (result->status == SL_OK && task->scale > 0 && step->team == NULL &&
-		grad != step->grad)
-	{
-		if (shard == 0)
-			memcpy(step->grad, grad, sizeof(float) * total);
-		else
-			add_to(step->grad, grad, total);
-	}
+		grad != &step->grad)
+		result->status = sl_gradient_add(&step->grad, grad, shard == 0);
 	return result->status;
 }
 
-static void
-sum_item(SlStep *step, const SlTask *task, size_t first, size_t count)
+/* The gradients to be summed once all are there; none if the sum is there already. */
+static int
+shards_to_sum(SlStep *step, int shards, const SlGradient **part)
 {
-	float *grad = step->grad + first;
-
-	if (step->team != NULL && step->shard_grad[0] != step->grad)
-	{
-		memcpy(grad, step->shard_grad[0] + first, sizeof(float) * count);
-		for (int s = 1; s < task->shards; s++)
-			add_to(grad, step->shard_grad[s] + first, count);
-	}
-	step->square[first / step->range] = sl_sum_of_squares(grad, count);
+	if (step->team == NULL || shard_gradient(step, 0) == &step->grad)
+		return 0;
+	for (int s = 0; s < shards; s++)
+		part[s] = shard_gradient(step, s);
+	return shards;
 }
 
 static void
-update_item(SlStep *step, const SlTask *task, size_t first, size_t count)
+sum_item(SlStep *step, const SlTask *task, size_t from, size_t to)
 {
+	const SlGradient *part[SL_MAX_SHARDS];
+	int shards = shards_to_sum(step, task->shards, part);
+
+	if (shards > 0)
+		sl_gradient_sum(&step->grad, part, shards, from, to);
+	step->square[from / task->range] = sl_gradient_square(&step->grad, from, to);
+}
+
+static void
+update_item(SlStep *step, const SlTask *task, size_t from, size_t to)
+{
+	SlOptimStep optim = sl_optim_begin(step->plan->optimizer, task->step, task->rate,
+									   step->plan->weight_decay, task->mu_product);
+
 	if (task->clip < 1)
-		sl_scale(step->grad + first, count, task->clip);
-	sl_optim_range(step->plan->optimizer, task->step, task->rate,
-				   step->plan->weight_decay, task->mu_product, step->net->params.total,
-				   first, count, step->value, step->grad, step->moments);
+		sl_gradient_scale(&step->grad, task->clip, from, to);
+	sl_gradient_update(&step->grad, &optim, step->value, step->moments, from, to);
 }
 
 static SlStatus
 run_item(SlStep *step, int item)
 {
 	const SlTask *task = &step->shared->task;
-	size_t first = (size_t) item * step->range;
-	size_t left = step->net->params.total - first;
+	size_t from = (size_t) item * task->range;
+	size_t to = task->size - from < task->range ? task->size : from + task->range;
 
 	if (task->kind == SL_TASK_TRAIN || task->kind == SL_TASK_VALIDATE)
 		return shard_item(step, task, item);
 	if (task->kind == SL_TASK_SUM)
-		sum_item(step, task, first, left < step->range ? left : step->range);
+		sum_item(step, task, from, to);
 	else
-		update_item(step, task, first, left < step->range ? left : step->range);
+		update_item(step, task, from, to);
 	return SL_OK;
 }
 
@@ -287,14 +312,30 @@ sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, float scale,
 	return total->status;
 }
 
+/* A task over ranges of the gradient. */
+static SlStatus
+run_ranges(SlStep *step, SlTask *task)
+{
+	int ranges;
+
+	task->size = sl_gradient_size(&step->grad);
+	task->range = range_of(task->size);
+	ranges = count_ranges(task->size);
+	return run_task(step, task, ranges, ranges >= WORTH_WAKING);
+}
+
 SlStatus
 sl_step_norm(SlStep *step, double *norm)
 {
 	SlTask task = {.kind = SL_TASK_SUM, .shards = step->lanes.shards};
-	SlStatus status = run_task(step, &task, step->ranges, step->ranges >= WORTH_WAKING);
+	const SlGradient *part[SL_MAX_SHARDS];
+	int shards = shards_to_sum(step, task.shards, part);
+	SlStatus status = shards > 0 ? sl_gradient_join(&step->grad, part, shards) : SL_OK;
 	double sum = 0;
 
-	for (int r = 0; r < step->ranges; r++)
+	if (status == SL_OK)
+		status = run_ranges(step, &task);
+	for (int r = 0; status == SL_OK && r < count_ranges(task.size); r++)
 		sum += step->square[r];
 	*norm = sqrt(sum);
 	return status;
@@ -308,7 +349,7 @@ sl_step_update(SlStep *step, float clip, float rate, SlTrainState *state)
 
 	sl_optim_advance(step->plan->optimizer, task.step, &state->mu_product);
 	task.mu_product = state->mu_product;
-	return run_task(step, &task, step->ranges, step->ranges >= WORTH_WAKING);
+	return run_ranges(step, &task);
 }
 
 /* ---- members ---- */

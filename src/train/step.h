@@ -16,8 +16,8 @@ typedef enum SlTaskKind
 {
 	SL_TASK_TRAIN,	  /* item: a shard, forward and backward */
 	SL_TASK_VALIDATE, /* item: a shard, forward */
-	SL_TASK_SUM,	  /* item: a range of the weights; their gradient and its square */
-	SL_TASK_UPDATE	  /* item: a range of the weights; the optimiser */
+	SL_TASK_SUM,   /* item: a range of the gradient; its sum over shards and its square */
+	SL_TASK_UPDATE /* item: a range of the gradient; the optimiser */
 } SlTaskKind;
 
 /* What all items of a publication have in common. */
@@ -32,6 +32,8 @@ typedef struct SlTask
 	float rate;
 	int64_t step;
 	double mu_product;
+	size_t size;  /* of the gradient, */
+	size_t range; /* and of an item of it */
 } SlTask;
 
 /* Absolute errors are in the target's own units, of rows whose target is known. */
@@ -67,15 +69,14 @@ typedef struct SlStep
 	SlStepShared *shared;
 	float *value;
 	float *moments;
-	float *grad;					  /* sum over shards */
-	float *shard_grad[SL_MAX_SHARDS]; /* alone: all the same */
-	double *square;					  /* [ranges] */
+	SlGradient grad; /* sum over shards */
+	SlGradient
+		shard_grad[SL_MAX_SHARDS]; /* where there can be several; alone: the first */
+	double *square;				   /* [ranges] */
 
 	/* of this process */
 	SlLanes lanes;
 	SlArena activations;
-	size_t range; /* weights in an item */
-	int ranges;
 } SlStep;
 
 /*
@@ -83,6 +84,9 @@ typedef struct SlStep
  * counts.  Alone, value and moments must have been set.  False if sizes overflow.
  */
 extern bool sl_step_lay_out(SlStep *step, SlArena *shared, SlArena *own);
+
+/* First of all, once: not by members. */
+extern void sl_step_start(SlStep *step);
 
 /* Runs the lanes' shards; the sums of their results go to *total. */
 extern SlStatus sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, float scale,

@@ -401,7 +401,7 @@ sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
 	if (!lay_out(&tr, work))
 		return SL_NO_MEMORY;
 	if (hooks->team == NULL)
-		sl_board_init(&tr.step.shared->board);
+		sl_step_start(&tr.step);
 	sl_units_collect(&tr.training, set, plan, set->train_weight);
 	sl_units_collect(&tr.validation, set, plan, set->validation_weight);
 	tr.started = hooks->now(hooks->arg);

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Writes recurrent.txt: torch.nn.LSTM and GRU on packed sequences of unequal length, their
 outputs, final states and gradients; and ten optimiser steps of a whole network (embedding,
-two recurrent layers of different width, dense head) with every optimiser.
+two recurrent layers of different width, dense head) with every optimiser, which updates
+only the rows of the embedding that a step looked up.
 
     /usr/bin/python3 test/data/make_recurrent_fixtures.py > test/data/recurrent.txt
 """
@@ -11,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 torch.manual_seed(42)
 torch.set_num_threads(1)
-INPUTS, HIDDEN = 5, 6
+INPUTS, HIDDEN, STEPS = 5, 6, 10
 LENGTHS = [6, 4, 4, 1]
 ROWS = sum(LENGTHS)
 
@@ -63,7 +64,7 @@ class Network(nn.Module):
     def __init__(self, kind):
         super().__init__()
         cell = getattr(nn, kind.upper())
-        self.embedding = nn.Embedding(6, 3)
+        self.embedding = nn.Embedding(12, 3)
         self.rnn = nn.ModuleList([cell(INPUTS + 3, 6), cell(6, 4)])
         self.head = nn.Linear(4, 1)
 
@@ -91,12 +92,44 @@ OPTIMISERS = {
     "adagrad": (torch.optim.Adagrad, {}),
     "sgd": (torch.optim.SGD, {"lr": 1e-2}),
 }
+# The embedding's, where PyTorch has one for sparse gradients
+SPARSE = {
+    "adamw": (torch.optim.SparseAdam, {}),
+    "adam": (torch.optim.SparseAdam, {}),
+    "adagrad": (torch.optim.Adagrad, {}),
+    "sgd": (torch.optim.SGD, {"lr": 1e-2}),
+}
+
+
+class Rows:
+    """Any optimiser on the rows of a table that were looked up: the others, and what the
+    optimiser keeps of them, are put back after its step."""
+
+    def __init__(self, make, arguments, table):
+        self.opt, self.table = make([table], **arguments), table
+
+    def step(self, codes):
+        before = self.table.detach().clone()
+        moments = {
+            key: value.clone()
+            for key, value in self.opt.state[self.table].items()
+            if torch.is_tensor(value) and value.shape == before.shape
+        }
+        self.opt.step()
+        others = torch.ones(len(before), dtype=bool)
+        others[codes] = False
+        with torch.no_grad():
+            self.table[others] = before[others]
+        for key, value in self.opt.state[self.table].items():
+            if torch.is_tensor(value) and value.shape == before.shape:
+                value[others] = moments[key][others] if key in moments else 0
 
 
 def network_case(kind, loss):
     name = kind + ".net"
     batch = packed(INPUTS)
-    codes = torch.randint(0, 5, (ROWS,))  # code 5 never comes
+    # some of the codes in every step, and code 11 never
+    codes = torch.randint(0, 11, (STEPS + 1, ROWS))
     target = torch.randn(ROWS)
     net = Network(kind)
     start = {key: weight.detach().clone() for key, weight in net.names()}
@@ -105,19 +138,32 @@ def network_case(kind, loss):
     show(name + ".target", target)
     for key, weight in start.items():
         show("%s.start.%s" % (name, key), weight)
+    table = net.embedding.weight
     for optimiser, (make, arguments) in OPTIMISERS.items():
         with torch.no_grad():
             for key, weight in net.names():
                 weight.copy_(start[key])
-        opt = make(net.parameters(), **arguments)
+        net.embedding.sparse = optimiser in SPARSE
+        opt = make([w for w in net.parameters() if w is not table], **arguments)
+        if net.embedding.sparse:
+            sparse = SPARSE[optimiser][0]([table], **SPARSE[optimiser][1])
+        else:
+            sparse = Rows(make, arguments, table)
         losses = []
-        for _ in range(10):
-            opt.zero_grad()
-            value = loss(net(batch.data, codes, batch.batch_sizes), target)
+        for step in range(STEPS):
+            net.zero_grad()
+            value = loss(net(batch.data, codes[step], batch.batch_sizes), target)
             value.backward()
             opt.step()
+            if net.embedding.sparse:
+                if optimiser == "adamw":  # its decay, of the rows looked up
+                    with torch.no_grad():
+                        table[codes[step].unique()] *= 1 - 1e-3 * 1e-2
+                sparse.step()
+            else:
+                sparse.step(codes[step])
             losses.append(value.item())
-        losses.append(loss(net(batch.data, codes, batch.batch_sizes), target).item())
+        losses.append(loss(net(batch.data, codes[-1], batch.batch_sizes), target).item())
         show("%s.%s.losses" % (name, optimiser), torch.tensor(losses))
         for key, weight in net.names():
             show("%s.%s.%s" % (name, optimiser, key), weight)

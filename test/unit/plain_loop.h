@@ -6,6 +6,7 @@
 #define PLAIN_LOOP_H
 
 #include "nn/random.h"
+#include "flat.h"
 #include "training.h"
 
 typedef struct PlainLane
@@ -22,6 +23,7 @@ typedef struct Plain
 	const Case *c;
 	float *value;
 	double *grad;
+	Flat flat;		/* one chunk's */
 	int (*unit)[3]; /* first row, end, sequence */
 	int units;
 	int *queue;
@@ -69,6 +71,7 @@ plain_new(const Case *c, const float *weight)
 
 	p.value = memcpy(malloc(total * sizeof(float)), c->initial, total * sizeof(float));
 	p.grad = calloc(total, sizeof(double));
+	flat_open(&p.flat, &c->net.params);
 	p.unit = malloc(c->set.rows * sizeof(*p.unit));
 	p.queue = malloc(c->set.rows * sizeof(int));
 	plain_units(&p, weight);
@@ -82,6 +85,7 @@ plain_free(Plain *p)
 {
 	free(p->value);
 	free(p->grad);
+	flat_close(&p->flat);
 	free(p->unit);
 	free(p->queue);
 }
@@ -95,18 +99,18 @@ plain_chunk(Plain *p, const float *weight, int first, int length, int sequence,
 	const SlNet *net = &c->net;
 	static char memory[1 << 22] __attribute__((aligned(SL_ALIGN)));
 	SlArena arena = {.base = memory, .size = sizeof(memory)};
-	float *grad = calloc(net->params.total, sizeof(float));
 	TestPack pack;
 	uint64_t row_key[PACK_MAX_STEPS], seq_key[1] = {(uint64_t) sequence};
 	const int32_t *codes[1] = {c->code + first};
 	SlTape tape = {.arena = &arena,
 				   .params = &net->params,
 				   .value = p->value,
-				   .grad = scale > 0 ? grad : NULL,
+				   .grad = scale > 0 ? &p->flat.gradient : NULL,
 				   .dropout = weight == c->train_weight,
 				   .seed = c->plan.seed,
 				   .epoch = (uint64_t) p->epoch};
 
+	sl_gradient_clear(&p->flat.gradient);
 	pack_make(&pack, &length, 1);
 	for (int t = 0; t < length; t++)
 		row_key[t] = (uint64_t) (first + t);
@@ -131,11 +135,13 @@ plain_chunk(Plain *p, const float *weight, int first, int length, int sequence,
 				c->set.target.scale * fabs((double) out->data[t] - c->y[first + t]);
 			p->errors++;
 		}
-	if (scale > 0 && sl_backward(&tape) != SL_OK)
+	if (scale == 0)
+		return;
+	if (sl_backward(&tape) != SL_OK)
 		abort();
+	flat_read(&p->flat);
 	for (size_t i = 0; i < net->params.total; i++)
-		p->grad[i] += grad[i];
-	free(grad);
+		p->grad[i] += p->flat.grad[i];
 }
 
 /* Takes units for idle lanes; the sum of weights of the step, -1 when nothing is left. */

@@ -8,6 +8,7 @@
 #include "nn/nn.h"
 
 #include "nn/kernel.h"
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -33,7 +34,7 @@ struct Case
 	SlRecurrent layer[3];
 	TestPack pack;
 	float *value;
-	float *grad;
+	Flat flat;
 	float *x;
 	float *dx;
 	float *projection;
@@ -76,7 +77,7 @@ build_dense_no_bias(Case *c, SlTape *tape, SlTensor *x)
 static void
 define_embedding(Case *c)
 {
-	sl_param_add(&c->params, "e", 7, 3, SL_INIT_EMBEDDING, 1, 3);
+	sl_param_add_table(&c->params, "e", 7, 3, SL_INIT_EMBEDDING, 3, SL_UPDATE_ROWS);
 	sl_param_add(&c->params, "w", 4, c->in + 6, SL_INIT_KERNEL, 1, c->in + 6);
 }
 
@@ -234,7 +235,7 @@ case_tape(Case *c, SlArena *arena, bool train)
 	return (SlTape){.arena = arena,
 					.params = &c->params,
 					.value = c->value,
-					.grad = train ? c->grad : NULL,
+					.grad = train ? &c->flat.gradient : NULL,
 					.dropout = c->dropout > 0,
 					.seed = 11,
 					.epoch = 2};
@@ -261,7 +262,7 @@ case_open(Case *c)
 	size_t rows = c->pack.pack.rows;
 
 	c->value = pack_numbers(&c->seed, c->params.total, 0.6f);
-	c->grad = calloc(c->params.total, sizeof(float));
+	flat_open(&c->flat, &c->params);
 	c->x = pack_numbers(&c->seed, rows * c->in, 1.0f);
 	c->dx = calloc(rows * c->in, sizeof(float));
 	c->projection = pack_numbers(&c->seed, rows * 64, 1.0f);
@@ -285,7 +286,7 @@ static void
 case_close(Case *c)
 {
 	free(c->value);
-	free(c->grad);
+	flat_close(&c->flat);
 	free(c->x);
 	free(c->dx);
 	free(c->projection);
@@ -314,7 +315,7 @@ static SlStatus
 case_gradient(Case *c)
 {
 	c->arena.used = 0;
-	memset(c->grad, 0, c->params.total * sizeof(float));
+	sl_gradient_clear(&c->flat.gradient);
 	memset(c->dx, 0, (size_t) c->pack.pack.rows * c->in * sizeof(float));
 
 	SlTape tape = case_tape(c, &c->arena, true);
@@ -324,7 +325,9 @@ case_gradient(Case *c)
 		return tape.status;
 	memcpy(y->grad, c->projection, (size_t) y->rows * y->cols * sizeof(float));
 	c->out_cols = y->cols;
-	return sl_backward(&tape);
+	sl_backward(&tape);
+	flat_read(&c->flat);
+	return tape.status;
 }
 
 /* Largest difference of the gradient of x[n] to central differences, over the largest
@@ -384,11 +387,11 @@ check_gradient(Case *c)
 	{
 		const SlParam *param = &c->params.item[p];
 
-		worst = difference(c, c->value + param->offset, c->grad + param->offset,
+		worst = difference(c, c->value + param->offset, c->flat.grad + param->offset,
 						   (size_t) param->rows * (param->cols ? param->cols : 1));
 		ok(worst < TOLERANCE, "%s: gradient of %s (%.1e)", c->name, param->name, worst);
 		/* one step from zeros: nothing is recurrent */
-		ok((largest(c->grad + param->offset, param) > 0) !=
+		ok((largest(c->flat.grad + param->offset, param) > 0) !=
 			   (c->pack.pack.steps == 1 && param->init == SL_INIT_RECURRENT),
 		   "%s: there is a gradient of %s", c->name, param->name);
 	}

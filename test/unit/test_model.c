@@ -5,6 +5,7 @@
  */
 #include "model/model.h"
 
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -162,7 +163,8 @@ typedef struct Model
 	const int32_t *code[2];
 	int32_t codes[2][ROWS];
 	uint64_t key[ROWS];
-	float *x, *value, *grad;
+	float *x, *value;
+	Flat flat;
 	float out[ROWS * 2];
 	size_t used;
 	uint64_t epoch;
@@ -181,7 +183,7 @@ model_new(const char *arch, float dropout)
 	pack_make(&m->pack, lengths, BATCH);
 	m->x = pack_numbers(&seed, ROWS * 3, 1);
 	m->value = pack_numbers(&seed, m->net.params.total, 0.7f);
-	m->grad = calloc(m->net.params.total, sizeof(float));
+	flat_open(&m->flat, &m->net.params);
 	for (int i = 0; i < ROWS; i++)
 	{
 		m->codes[0][i] = i % 6;
@@ -203,7 +205,7 @@ model_free(Model *m)
 {
 	free(m->x);
 	free(m->value);
-	free(m->grad);
+	flat_close(&m->flat);
 	free(m);
 }
 
@@ -213,7 +215,7 @@ model_tape(Model *m, SlArena *arena, bool train)
 	return (SlTape){.arena = arena,
 					.params = &m->net.params,
 					.value = m->value,
-					.grad = train ? m->grad : NULL,
+					.grad = train ? &m->flat.gradient : NULL,
 					.dropout = m->net.spec.dropout > 0,
 					.seed = 1,
 					.epoch = m->epoch};
@@ -244,7 +246,10 @@ model_run(Model *m, bool train)
 			y->grad[i] = y->data[i];
 	}
 	if (train)
+	{
 		sl_backward(&tape);
+		flat_read(&m->flat);
+	}
 	m->used = arena.used;
 	if (tape.status != SL_OK || arena.used != arena.size)
 		sum = NAN;
@@ -278,8 +283,8 @@ check_network(const char *arch, float dropout)
 		double down = model_run(m, false);
 
 		m->value[i] = keep;
-		error = pack_worse(error, fabs((up - down) / (2.0 * step) - m->grad[i]));
-		largest = fmax(largest, fabs(m->grad[i]));
+		error = pack_worse(error, fabs((up - down) / (2.0 * step) - m->flat.grad[i]));
+		largest = fmax(largest, fabs(m->flat.grad[i]));
 	}
 	ok(error < 1e-3 * largest, "%s, dropout %g: gradient of everything (%.1e)", arch,
 	   dropout, error / largest);

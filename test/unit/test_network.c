@@ -8,6 +8,7 @@
 #include "nn/loss.h"
 #include "nn/optim.h"
 #include "nn/random.h"
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -29,7 +30,8 @@ typedef struct World
 	uint8_t censored[MAX_ROWS];
 	bool dropout;
 	uint64_t epoch;
-	float *value, *grad;
+	float *value;
+	Flat flat;
 	float out[MAX_ROWS * 8];
 	SlArena arena;
 } World;
@@ -50,7 +52,7 @@ tape_of(World *w, SlArena *arena, bool train)
 	return (SlTape){.arena = arena,
 					.params = &w->net.params,
 					.value = w->value,
-					.grad = train ? w->grad : NULL,
+					.grad = train ? &w->flat.gradient : NULL,
 					.dropout = w->dropout,
 					.seed = 77,
 					.epoch = w->epoch};
@@ -68,8 +70,7 @@ count_pass(World *w, bool train)
 	return tape.status == SL_OK ? counting.used : SIZE_MAX;
 }
 
-/* Outputs into w->out and the loss; the gradient into w->grad, which is cleared first,
- * if wanted. */
+/* Outputs into w->out and the loss; the gradient into w->flat, if wanted. */
 static double
 pass(World *w, bool train)
 {
@@ -77,13 +78,16 @@ pass(World *w, bool train)
 	SlBatch batch = batch_of(w);
 
 	w->arena.used = 0;
-	memset(w->grad, 0, w->net.params.total * sizeof(float));
+	sl_gradient_clear(&w->flat.gradient);
 
 	SlTensor *out = w->net.spec.arch->forward(&w->net, &tape, &batch);
 	double loss = sl_loss(&w->loss, out, w->target, w->weight, w->censored, 1);
 
 	if (train)
+	{
 		sl_backward(&tape);
+		flat_read(&w->flat);
+	}
 	if (tape.status != SL_OK || out == NULL)
 		return NAN;
 	memcpy(w->out, out->data, (size_t) out->rows * out->cols * sizeof(float));
@@ -152,7 +156,7 @@ world_open(const char *arch, int kind, const int *length, int batch, float dropo
 		exit(2);
 	}
 	w->value = calloc(w->net.params.total, sizeof(float));
-	w->grad = calloc(w->net.params.total, sizeof(float));
+	flat_open(&w->flat, &w->net.params);
 
 	SlArena counted = {.used = count_pass(w, true)}, work = {0};
 
@@ -173,7 +177,7 @@ world_close(World *w)
 {
 	free(w->arena.base);
 	free(w->value);
-	free(w->grad);
+	flat_close(&w->flat);
 	free(w);
 }
 
@@ -226,7 +230,7 @@ test_gradient(const char *arch, int kind, float dropout)
 
 	double loss = pass(w, true);
 
-	memcpy(grad, w->grad, size);
+	memcpy(grad, w->flat.grad, size);
 	for (int p = 0; p < w->net.params.count; p++)
 	{
 		double off = parameter_error(w, &w->net.params.item[p], grad);
@@ -301,12 +305,12 @@ test_sight(const char *arch)
 
 	double loss = pass(w, true);
 
-	memcpy(grad, w->grad, size);
+	memcpy(grad, w->flat.grad, size);
 	w->x[13 * INPUTS] -= 2;
 	w->target[14] = NAN;
 	is_close(pass(w, true), loss, 0, "%s: a last row without a target costs nothing",
 			 arch);
-	ok(memcmp(grad, w->grad, size) == 0, "%s: and teaches nothing", arch);
+	ok(memcmp(grad, w->flat.grad, size) == 0, "%s: and teaches nothing", arch);
 	free(grad);
 	world_close(w);
 }
@@ -356,10 +360,10 @@ learn(World *w, int steps, float rate)
 	{
 		w->epoch = t;
 		loss = pass(w, true) / total;
-		sl_clip_norm(w->grad, n, 10);
+		sl_clip_norm(w->flat.grad, n, 10);
 		sl_optim_step(SL_OPTIM_ADAM, t,
 					  rate * sl_schedule(SL_SCHEDULE_COSINE, t - 1, steps, 10), 0, NULL,
-					  n, w->value, w->grad, moments);
+					  n, w->value, w->flat.grad, moments);
 	}
 	free(moments);
 	return loss;

@@ -9,6 +9,7 @@
 #include "nn/optim.h"
 
 #include "fixture.h"
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -16,6 +17,7 @@
 #define HIDDEN 6
 #define BATCH 4
 #define ROWS 15
+#define STEPS 10
 static const int lengths[BATCH] = {6, 4, 4, 1};
 
 #define NAME_SIZE 200
@@ -84,7 +86,8 @@ typedef struct Stack
 	SlRecurrent layer[4];
 	TestPack pack;
 	size_t stride;
-	float *value, *grad, *dx, *state_in, *state_out;
+	float *value, *dx, *state_in, *state_out;
+	Flat flat;
 } Stack;
 
 static void
@@ -173,7 +176,7 @@ check_gradients(Stack *s, const Fixture *fixture)
 		const SlParam *param = &s->params.item[i];
 
 		error =
-			relative(s->grad + param->offset,
+			relative(s->flat.grad + param->offset,
 					 get(fixture, elements(param), prefix, param->name), elements(param));
 		ok(error <= 1e-4, "%s: gradient of %s (%.1e)", s->name, param->name, error);
 	}
@@ -190,7 +193,7 @@ check_stack(const Fixture *fixture, SlCell cell, int layers, bool both)
 	stack_define(&s);
 	pack_make(&s.pack, lengths, BATCH);
 	s.value = calloc(s.params.total, sizeof(float));
-	s.grad = calloc(s.params.total, sizeof(float));
+	flat_open(&s.flat, &s.params);
 	s.dx = calloc(ROWS * INPUTS, sizeof(float));
 	s.state_in = calloc(BATCH * s.stride, sizeof(float));
 	s.state_out = calloc(BATCH * s.stride, sizeof(float));
@@ -203,7 +206,7 @@ check_stack(const Fixture *fixture, SlCell cell, int layers, bool both)
 
 	SlArena arena = {.size = 1 << 20, .base = aligned_alloc(SL_ALIGN, 1 << 20)};
 	SlTape tape = {
-		.arena = &arena, .params = &s.params, .value = s.value, .grad = s.grad};
+		.arena = &arena, .params = &s.params, .value = s.value, .grad = &s.flat.gradient};
 	SlTensor *x = sl_input(&tape, get(fixture, ROWS * INPUTS, s.name, "x"), ROWS, INPUTS);
 
 	x->grad = s.dx;
@@ -217,11 +220,12 @@ check_stack(const Fixture *fixture, SlCell cell, int layers, bool both)
 		check_output(&s, fixture, y);
 		memcpy(y->grad, get(fixture, n, s.name, "above"), n * sizeof(float));
 		is_int(sl_backward(&tape), SL_OK, "%s: runs backwards", s.name);
+		flat_read(&s.flat);
 		check_gradients(&s, fixture);
 	}
 	free(arena.base);
 	free(s.value);
-	free(s.grad);
+	flat_close(&s.flat);
 	free(s.dx);
 	free(s.state_in);
 	free(s.state_out);
@@ -237,8 +241,9 @@ typedef struct Training
 	TestPack pack;
 	const float *x;
 	const float *target;
-	int32_t codes[ROWS];
-	float *value, *grad, *moments;
+	int32_t codes[STEPS + 1][ROWS]; /* of each step */
+	float *value, *moments;
+	Flat flat;
 	SlArena arena;
 } Training;
 
@@ -248,7 +253,7 @@ training_open(Training *t, const Fixture *fixture, const char *arch, SlLossKind 
 	SlNetSpec spec = {.arch = sl_arch_find(arch),
 					  .inputs = INPUTS,
 					  .embeddings = 1,
-					  .vocabulary = {6},
+					  .vocabulary = {12},
 					  .embedding_dim = {3},
 					  .embedding_name = {"country"},
 					  .layers = 2,
@@ -260,10 +265,11 @@ training_open(Training *t, const Fixture *fixture, const char *arch, SlLossKind 
 	pack_make(&t->pack, lengths, BATCH);
 	t->x = get(fixture, ROWS * INPUTS, t->name, "x");
 	t->target = get(fixture, ROWS, t->name, "target");
-	for (int i = 0; i < ROWS; i++)
-		t->codes[i] = (int32_t) get(fixture, ROWS, t->name, "codes")[i];
+	for (int i = 0; i < (STEPS + 1) * ROWS; i++)
+		t->codes[i / ROWS][i % ROWS] =
+			(int32_t) get(fixture, (STEPS + 1) * ROWS, t->name, "codes")[i];
 	t->value = calloc(t->net.params.total, sizeof(float));
-	t->grad = calloc(t->net.params.total, sizeof(float));
+	flat_open(&t->flat, &t->net.params);
 	t->moments = calloc(t->net.params.total, 2 * sizeof(float));
 	t->arena = (SlArena){.size = 1 << 20, .base = aligned_alloc(SL_ALIGN, 1 << 20)};
 }
@@ -272,22 +278,24 @@ static void
 training_close(Training *t)
 {
 	free(t->value);
-	free(t->grad);
+	flat_close(&t->flat);
 	free(t->moments);
 	free(t->arena.base);
 }
 
-/* Mean loss of the batch, and its gradient into t->grad. */
+/* Mean loss of the batch with the codes of a step, and its gradient into t->flat. */
 static double
-training_pass(Training *t)
+training_pass(Training *t, int step)
 {
-	const int32_t *code[1] = {t->codes};
+	const int32_t *code[1] = {t->codes[step]};
 	SlBatch batch = {.pack = &t->pack.pack, .x = t->x, .code = code};
-	SlTape tape = {
-		.arena = &t->arena, .params = &t->net.params, .value = t->value, .grad = t->grad};
+	SlTape tape = {.arena = &t->arena,
+				   .params = &t->net.params,
+				   .value = t->value,
+				   .grad = &t->flat.gradient};
 
 	t->arena.used = 0;
-	memset(t->grad, 0, t->net.params.total * sizeof(float));
+	sl_gradient_clear(&t->flat.gradient);
 
 	SlTensor *out = t->net.spec.arch->forward(&t->net, &tape, &batch);
 
@@ -297,6 +305,17 @@ training_pass(Training *t)
 	double loss = sl_loss(&t->loss, out, t->target, NULL, NULL, 1.0f / ROWS) / ROWS;
 
 	return sl_backward(&tape) == SL_OK ? loss : NAN;
+}
+
+/* In two ranges cut at an odd place, as processes would share the work. */
+static void
+training_update(Training *t, SlOptimStep step)
+{
+	SlGradient *gradient = &t->flat.gradient;
+	size_t size = sl_gradient_size(gradient), cut = size - 4;
+
+	sl_gradient_update(gradient, &step, t->value, t->moments, cut, size);
+	sl_gradient_update(gradient, &step, t->value, t->moments, 0, cut);
 }
 
 static void
@@ -314,17 +333,19 @@ check_optimiser(Training *t, const Fixture *fixture, SlOptimKind kind)
 	memset(t->moments, 0, t->net.params.total * 2 * sizeof(float));
 	snprintf(prefix, sizeof(prefix), "%s.%s", t->name, optimiser);
 
-	const float *losses = get(fixture, 11, prefix, "losses");
+	const float *losses = get(fixture, STEPS + 1, prefix, "losses");
 
-	for (int step = 1; step <= 11; step++)
+	for (int step = 0; step <= STEPS; step++)
 	{
-		double loss = training_pass(t);
-		double error = fabs(loss - losses[step - 1]) / losses[step - 1];
+		double loss = training_pass(t, step);
+		double error = fabs(loss - losses[step]) / losses[step];
 
 		loss_error = pack_worse(loss_error, error);
-		if (step <= 10)
-			sl_optim_step(kind, step, rate, decay, &mu_product, t->net.params.total,
-						  t->value, t->grad, t->moments);
+		if (step < STEPS)
+		{
+			sl_optim_advance(kind, step + 1, &mu_product);
+			training_update(t, sl_optim_begin(kind, step + 1, rate, decay, mu_product));
+		}
 	}
 	ok(loss_error <= 1e-5, "%s: losses of ten steps (%.1e)", prefix, loss_error);
 	for (int i = 0; i < t->net.params.count; i++)

@@ -5,6 +5,7 @@
  */
 #include "nn/nn.h"
 
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -32,7 +33,7 @@ typedef struct Pass
 	SlStatus status;
 	float *y;
 	float *dx;
-	float *grad;
+	Flat flat;
 	float *state_out;
 	size_t memory;
 } Pass;
@@ -86,7 +87,7 @@ pass_run(const Layer *layer, Pass *pass, int first)
 
 	pass->y = calloc(rows * hidden, sizeof(float));
 	pass->dx = calloc(rows * layer->in, sizeof(float));
-	pass->grad = calloc(layer->params.total, sizeof(float));
+	flat_open(&pass->flat, &layer->params);
 	pass->state_out =
 		calloc((size_t) pass->pack.pack.batch * state_size(layer), sizeof(float));
 
@@ -94,7 +95,7 @@ pass_run(const Layer *layer, Pass *pass, int first)
 	SlTape tape = {.arena = &arena,
 				   .params = &layer->params,
 				   .value = layer->value,
-				   .grad = pass->grad,
+				   .grad = &pass->flat.gradient,
 				   .dropout = layer->dropout,
 				   .seed = 3};
 
@@ -110,6 +111,7 @@ pass_run(const Layer *layer, Pass *pass, int first)
 		memcpy(pass->y, y->data, rows * hidden * sizeof(float));
 		memcpy(y->grad, pass->dy, rows * hidden * sizeof(float));
 		sl_backward(&tape);
+		flat_read(&pass->flat);
 	}
 	pass->status = tape.status;
 	if (arena.used != pass->memory)
@@ -122,7 +124,7 @@ pass_free(Pass *pass)
 {
 	free(pass->y);
 	free(pass->dx);
-	free(pass->grad);
+	flat_close(&pass->flat);
 	free(pass->state_out);
 }
 
@@ -188,7 +190,7 @@ compare_alone(const Layer *layer, const Pass *packed, int b, int length, float *
 	errors->dx =
 		pack_worse(errors->dx, distance(alone.dx, dx, (size_t) length * layer->in));
 	for (size_t i = 0; i < layer->params.total; i++)
-		sum[i] += alone.grad[i];
+		sum[i] += alone.flat.grad[i];
 	free(y);
 	free(dx);
 	free(alone.x);
@@ -216,8 +218,8 @@ check_shape(uint64_t *seed, Layer *layer, const int *length, int batch, bool sta
 	for (int b = 0; b < batch; b++)
 		compare_alone(layer, &packed, b, length[b], sum, &errors);
 	errors.dx /= size_of(packed.dx, rows * layer->in);
-	errors.grad = distance(sum, packed.grad, layer->params.total) /
-				  size_of(packed.grad, layer->params.total);
+	errors.grad = distance(sum, packed.flat.grad, layer->params.total) /
+				  size_of(packed.flat.grad, layer->params.total);
 	if (packed.status != SL_OK)
 		errors.y = NAN;
 	free(sum);
@@ -322,7 +324,7 @@ check_repeats(void)
 	pass_run(layer, &a, 0);
 	pass_run(layer, &b, 0);
 	ok(memcmp(a.y, b.y, 16 * 33 * sizeof(float)) == 0 &&
-		   memcmp(a.grad, b.grad, layer->params.total * sizeof(float)) == 0,
+		   memcmp(a.flat.grad, b.flat.grad, layer->params.total * sizeof(float)) == 0,
 	   "the same bits twice");
 	pass_free(&a);
 	pass_free(&b);
@@ -355,7 +357,7 @@ try_pass(const Layer *layer, Pass *pass, size_t memory, Stop *stop, bool *null_o
 	SlTape tape = {.arena = &arena,
 				   .params = &layer->params,
 				   .value = layer->value,
-				   .grad = pass->grad,
+				   .grad = &pass->flat.gradient,
 				   .should_stop = stop != NULL ? stop_after : NULL,
 				   .stop_arg = stop};
 	SlTensor *y = pass_graph(layer, pass, &tape, 0);

@@ -237,7 +237,7 @@ check_sizes(void)
 	c->set.sequences = c->set.rows = 1 << 29;
 	c->plan.sequence_length = 1;
 	ok(sl_train_memory(&c->net, &c->set, &c->plan) < SIZE_MAX, "many rows");
-	c->net.params.total = SIZE_MAX / 8;
+	c->net.params.total = c->net.params.dense = SIZE_MAX / 8;
 	ok(sl_train_memory(&c->net, &c->set, &c->plan) == SIZE_MAX, "sizes that overflow");
 	case_free(c);
 
