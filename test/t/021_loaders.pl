@@ -1,4 +1,5 @@
-# The loaders of doc/examples: last.fm-1K with every quirk of its files, and 30Music.
+# The loaders of doc/examples: last.fm-1K and the skip prediction challenge with every
+# quirk of their files, and 30Music.
 
 use strict;
 use warnings;
@@ -151,15 +152,41 @@ for my $time ('', ' again')
 		"rejected lines$time");
 }
 
+# What follows what: sessions of the plays, items in order.
+query('DROP TABLE plays, users, rejects');
+$node->safe_psql('postgres', 'CREATE EXTENSION sessionlen');
+append_to_file("$empty/a folder/30music-sample.1.txt",
+	"8\t3\t101\t1403292725\t9\n8\t3\t102\t1403294525\t9\n8\t3\t103\t1403296326\t9\n"
+	  . "9\t4\t103\t1403292525\t\n9\t4\t105\t1403292525\t8\n9\t4\t104\t1403292525\t8\n");
+$node->command_ok(loader('load_30music.sql', "$empty/a folder"), 'load more lines');
+for my $time ('', ' again')
+{
+	$node->command_ok([ 'psql', '-X', '-q', '-f', "$examples/session_items.sql", 'postgres' ],
+		"make session_items$time");
+	is(query('SELECT session_id, session_position, session_length, item FROM session_items'),
+		join("\n",
+			'7/1|1|2|9 - 100', '7/1|2|2|101', '8/1|1|3|9 - 100', '8/1|2|3|9 - 101',
+			'8/1|3|3|9 - 102', '9/1|1|3|103', '9/1|2|3|8 - 104', '9/1|3|3|8 - 105'),
+		"items of sessions of two and more, ties by name$time");
+}
+$node->command_ok(
+	[
+		'psql', '-X', '-q', '-v', 'gap=31 min', '-v', 'least=4',
+		'-f', "$examples/session_items.sql", 'postgres'
+	],
+	'another gap');
+is(query('SELECT session_id, session_position, session_length, item FROM session_items'),
+	"8/1|1|4|9 - 100\n8/1|2|4|9 - 101\n8/1|3|4|9 - 102\n8/1|4|4|9 - 103",
+	'longer sessions only');
+
 # ---- the 30Music slices, where they are at hand ----
 
 SKIP:
 {
 	my $music = ($ENV{SHARED_DATA} || "$top/../shared/data") . '/30music';
 
-	skip 'no folder 30music in SHARED_DATA', 5 unless -d $music;
+	skip 'no folder 30music in SHARED_DATA', 7 unless -d $music;
 	query('DROP TABLE plays, users, rejects');
-	$node->safe_psql('postgres', 'CREATE EXTENSION sessionlen');
 	$node->command_ok(loader('load_30music.sql', $music), 'load the 30Music slices');
 
 	# What the files hold, counted without the loader.
@@ -198,7 +225,167 @@ SKIP:
 			ON (s.user_id, s.session_number, s.session_start, s.session_end, s.event_count)
 			 = (p.user_id, p.session_number, p.session_start, p.session_end, p.event_count)}),
 		't|t|t', 'sessions() on 30Music equals plain SQL');
+
+	$node->command_ok(
+		[ 'psql', '-X', '-q', '-f', "$examples/session_items.sql", 'postgres' ],
+		'items of the slices');
+	is( query(q{
+		SELECT count(*) = (SELECT sum(event_count)
+							 FROM (SELECT (unnest(sessionlen.sessions(ts))).*
+									 FROM plays GROUP BY user_id) s WHERE event_count > 1),
+			   bool_and(session_position BETWEEN 1 AND session_length),
+			   count(DISTINCT item) > 20000
+		  FROM session_items}),
+		't|t|t', 'all plays of sessions of two and more');
 }
+
+# ---- the skip prediction challenge ----
+
+sub tables
+{
+	return query('SELECT (SELECT count(*) FROM plays), (SELECT count(*) FROM tracks),'
+		  . ' (SELECT count(*) FROM rejects)');
+}
+
+my $files = "$empty/skips and more";
+my @columns = qw(session_id session_position session_length track_id_clean skip_1 skip_2 skip_3
+  not_skipped context_switch no_pause_before_play short_pause_before_play long_pause_before_play
+  hist_user_behavior_n_seekfwd hist_user_behavior_n_seekback hist_user_behavior_is_shuffle
+  hour_of_day date premium context_type hist_user_behavior_reason_start
+  hist_user_behavior_reason_end);
+my $rest = 'false,true,true,false,0,1,0,0,2,0,true,16,2018-07-15,false,radio,trackdone,fwdbtn';
+
+mkdir $files;
+mkdir "$files/$_" for qw(training_set test_set track_features);
+append_to_file("$files/training_set/log_0_20180715_000000000000.csv",
+	join("\n",
+		join(',', @columns),
+		"0_a,1,10,t_1,$rest",
+		"0_a,2,10,t_2,false,false,false,true,0,1,0,0,0,0,false,0,2018-07-15,true,user_collection,fwdbtn,trackdone",
+		"0_a,3,10,t_3,False,TRUE,1,f,,,,,,,,,,,,,",	# what is unknown, and other ways to say it
+		"0_a,3,10,t_3,False,TRUE,1,f,,,,,,,,,,,,,",	# twice is once
+		"0_a,3,10,t_4,$rest",
+		"0_a,4,10",
+		"0_a,4,10,t_1,$rest,more",
+		'',
+		'\\.',
+		",4,10,t_1,$rest",
+		"0_a,0,10,t_1,$rest",
+		"0_a,-1,10,t_1,$rest",
+		"0_a,four,10,t_1,$rest",
+		"0_a,4,ten,t_1,$rest",
+		"0_a,11,10,t_1,$rest",
+		"0_a,40000,40000,t_1,$rest",
+		"0_a,4,10,,$rest",
+		"0_a,4,10,t_1,maybe,true,true,false,0,1,0,0,2,0,true,16,2018-07-15,false,radio,trackdone,fwdbtn",
+		"0_a,4,10,t_1,false,true,true,false,0,1,0,0,2,0,2,16,2018-07-15,false,radio,trackdone,fwdbtn",
+		"0_a,4,10,t_1,false,true,true,false,0,1,0,0,-2,0,true,16,2018-07-15,false,radio,trackdone,fwdbtn",
+		"0_a,4,10,t_1,false,true,true,false,0,1,0,0,2,0,true,24,2018-07-15,false,radio,trackdone,fwdbtn",
+		"0_a,4,10,t_1,false,true,true,false,0,1,0,0,2,0,true,16,2018-02-29,false,radio,trackdone,fwdbtn",
+		"0_a,4,10,t_1,false,true,true,false,0,1,0,0,2,0,true,16,2018-13-01,false,radio,trackdone,fwdbtn",
+		"0_a,4,10,t_1,false,true,true,false,0,1,0,0,2,0,true,16,yesterday,false,radio,trackdone,fwdbtn",
+		"0_\x01\x02a,5,10,t_\xe9\xff,false,true,true,false,0,1,0,0,2,0,true,16,2016-02-29,false,'); DROP TABLE plays; --,\$1,%s",
+		"0_a,6,10,t_1,$rest"));	# and no end
+# As pandas and R write it: other places, quotes, a row number, a byte order mark.
+append_to_file("$files/log_mini.csv",
+	qq{\xef\xbb\xbf"","skip_2","SESSION_ID","session_length","session_position","track_id_clean"\r\n}
+	  . qq{"1","True","0_b",10,1,"t_1"\r\n"2","False","0_b",10,2,"t_2"\r\n"3","NA","0_b",10,3,"t_2"\r\n});
+append_to_file("$files/test_set/log_prehistory_20180715_000000000000.csv",
+	join(',', @columns) . "\n1_c,1,11,t_1,$rest\n");
+append_to_file("$files/test_set/log_input_20180715_000000000000.csv",
+	"session_id,session_position,session_length,track_id_clean\n"
+	  . join('', map { "1_c,$_,11,t_$_\n" } 6 .. 11));
+append_to_file("$files/training_set/log_headless.csv", "0_d,1,10,t_1,$rest\n0_d,2,10,t_1,$rest\n");
+append_to_file("$files/training_set/log_empty.csv", '');
+
+my @features = qw(track_id duration release_year us_popularity_estimate acousticness beat_strength
+  bounciness danceability dyn_range_mean energy flatness instrumentalness key liveness loudness
+  mechanism mode organism speechiness tempo time_signature valence acoustic_vector_0
+  acoustic_vector_1 acoustic_vector_2 acoustic_vector_3 acoustic_vector_4 acoustic_vector_5
+  acoustic_vector_6 acoustic_vector_7);
+my $values = '180.066,1950,99.9,0.45,0.51,0.5,0.39,7.5,0.28,0.95,1.0e-05,11,0.08,-18.6,0.77,major,0.5,'
+  . '0.03,117,3,0.64,-0.8,0.7,1E2,0,-1.5e+01,.5,0.2,nan';
+
+append_to_file("$files/track_features/tf_000000000000.csv",
+	join("\n",
+		join(',', @features), "t_1,$values" =~ s/,\.5,/,0.5,/r, "t_1,$values" =~ s/,\.5,/,0.5,/r,
+		"t_2," . ',' x 28, ",$values", "t_3,$values", "t_1,1" . ',' x 28,
+		"t_4,1,19th" . ',' x 27, "t_5,inf" . ',' x 28, "t_6,1e999" . ',' x 28, "t_7,1"));
+append_to_file("$files/track_features/tf_000000000001.csv",
+	join(',', reverse @features) . "\n" . join(',', reverse 't_8', 1 .. 15, 'minor', 17 .. 29) . "\r\n");
+
+query('DROP TABLE plays, users, rejects');
+for my $time ('', ' again')
+{
+	$node->command_ok(loader('load_spotify.sql', $files), "load the challenge's files$time");
+	is(tables(), '14|3|29', "every good line is there once, every bad one is reported$time");
+	is(query('SELECT line, reason FROM rejects ORDER BY file COLLATE "C", line'),
+		join("\n",
+			'4|not a boolean',
+			'5|no track',
+			'6|not a number',
+			'7|another track with this id',
+			'8|not a whole number',
+			'9|not a number',
+			'10|not a number',
+			'11|not as many fields as the header',
+			'6|another play at this position',
+			(map { "$_|not as many fields as the header" } 7 .. 10),
+			'11|no session',
+			(map { "$_|not a position" } 12 .. 14),
+			'15|not a length',
+			'16|a position beyond the length',
+			'17|not a position',
+			'18|no track',
+			'19|not a boolean',
+			'20|not a boolean',
+			'21|not a count',
+			'22|not an hour',
+			(map { "$_|not a date" } 23 .. 25),
+			'1|not a header: the file is left out'),
+		"rejected lines and why$time");
+}
+is( query(q{SELECT file, content FROM rejects WHERE line IN (8, 10) AND file LIKE '%/log%' OR file LIKE '%mini%' ORDER BY line}),
+	qq{log_mini.csv|"3","NA","0_b",10,3,"t_2"\n}
+	  . "training_set/log_0_20180715_000000000000.csv|0_a,4,10,t_1,$rest,more\n"
+	  . 'training_set/log_0_20180715_000000000000.csv|\\.',
+	'rejected lines are kept');
+is( query(q{SELECT * FROM plays WHERE session_id LIKE '0%' ORDER BY session_id, session_position}),
+	join("\n",
+		"0_a|1|10|t_1|f|t|t|f|f|t|f|f|2|0|t|16|2018-07-15|f|radio|trackdone|fwdbtn",
+		"0_a|2|10|t_2|f|f|f|t|f|t|f|f|0|0|f|0|2018-07-15|t|user_collection|fwdbtn|trackdone",
+		"0_a|3|10|t_3|f|t|t|f|||||||||||||",
+		"0_a|5|10|t_\xc3\xa9\xc3\xbf|f|t|t|f|f|t|f|f|2|0|t|16|2016-02-29|f|');DROPTABLEplays;--|\$1|%s",
+		"0_a|6|10|t_1|f|t|t|f|f|t|f|f|2|0|t|16|2018-07-15|f|radio|trackdone|fwdbtn",
+		'0_b|1|10|t_1||t|||||||||||||||',
+		'0_b|2|10|t_2||f|||||||||||||||'),
+	'plays');
+is( query(q{SELECT session_position, track_id, skip_2 FROM plays WHERE session_id = '1_c' ORDER BY 1}),
+	join("\n", '1|t_1|t', map { "$_|t_$_|" } 6 .. 11),
+	'a session of the test set, its second half without what happened');
+is(query('SELECT * FROM tracks ORDER BY track_id'),
+	join("\n",
+		't_1|180.066|1950|99.9|0.45|0.51|0.5|0.39|7.5|0.28|0.95|1e-05|11|0.08|-18.6|0.77|major|0.5|0.03|117|3|0.64|-0.8|0.7|100|0|-15|0.5|0.2|',
+		't_2' . '|' x 29,
+		join('|', 't_8', 1 .. 15, 'minor', 17 .. 29)),
+	'tracks');
+
+# A part, a play that is another one now, and a table of another loader's.
+query(q{UPDATE plays SET skip_2 = NOT skip_2 WHERE session_id = '1_c' AND session_position = 1;
+		DELETE FROM plays WHERE session_id LIKE '0%'; DELETE FROM tracks});
+$node->command_ok(
+	[ @{ loader('load_spotify.sql', $files) }, '-v', 'logs=log_prehistory_*.csv' ], 'load a part');
+is(tables(), '7|3|30', 'only the files asked for, and track features');
+is(query(q{SELECT line, reason FROM rejects WHERE file ~ 'prehistory'}),
+	'2|another play at this position', 'a play that differs from the one there is reported');
+$node->command_fails_like(loader('load_spotify.sql', "$empty/a folder"),
+	qr/neither logs .* nor track features/, 'a folder without such files');
+$node->command_fails(loader('load_spotify.sql', "$empty/none"), 'no such folder');
+is(tables(), '7|3|30', 'a failed load changes nothing');
+query('DROP TABLE plays, tracks, rejects');
+$node->command_ok(loader('load_30music.sql', "$empty/a folder"), 'other plays');
+$node->command_fails_like(loader('load_spotify.sql', $files),
+	qr/the table plays holds another kind of log/, 'plays of another kind');
 
 $node->stop;
 done_testing();
