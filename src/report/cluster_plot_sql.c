@@ -26,6 +26,7 @@ PG_FUNCTION_INFO_V1(sl_plot_clusters_svg);
 PG_FUNCTION_INFO_V1(sl_plot_silhouette_svg);
 
 #define FETCH 1000
+#define MAX_CLUSTERS 65536
 
 static char *
 text_argument(FunctionCallInfo fcinfo, int number, const char *name)
@@ -137,11 +138,12 @@ sl_plot_elbow_svg(PG_FUNCTION_ARGS)
 	}
 	initStringInfo(&svg); /* in the caller's context, before SPI has its own */
 	SPI_connect();
-	read_numbers(&n,
-				 open_query("SELECT k::float8, inertia, knee::int::float8"
-							" FROM sessionlen.elbow($1, $2, $3, $4, $5)",
-							5, (Oid[]){TEXTOID, TEXTARRAYOID, INT4OID, INT4OID, JSONBOID},
-							args, nulls));
+	read_numbers(
+		&n,
+		open_query("SELECT k::pg_catalog.float8, inertia, knee::int::pg_catalog.float8"
+				   " FROM sessionlen.elbow($1, $2, $3, $4, $5)",
+				   5, (Oid[]){TEXTOID, TEXTARRAYOID, INT4OID, INT4OID, JSONBOID}, args,
+				   nulls));
 	if (n.rows == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("there is nothing to plot")));
@@ -196,6 +198,11 @@ read_clustering(const char *name, const char *source)
 	c.source = source ? pstrdup(source) : SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
 	c.key = SPI_getvalue(row, SPI_tuptable->tupdesc, 2);
 	c.clusters = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
+	if (c.clusters > MAX_CLUSTERS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("clustering \"%s\" has too many clusters to plot", name),
+						errdetail("It has %d; a plot shows at most %d.", c.clusters,
+								  MAX_CLUSTERS)));
 	SPI_freetuptable(SPI_tuptable);
 	return c;
 }
@@ -209,11 +216,14 @@ read_points(const char *name, const Clustering *c, const char *x, const char *y)
 
 	/* each quote_identifier() has a result of its own only until it needs no quotes */
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT s.%s::float8,", quote_identifier(x));
-	appendStringInfo(&sql, " s.%s::float8, l.cluster::float8", quote_identifier(y));
+	appendStringInfo(&sql, "SELECT s.%s::pg_catalog.float8,", quote_identifier(x));
+	appendStringInfo(&sql, " s.%s::pg_catalog.float8, l.cluster::pg_catalog.float8",
+					 quote_identifier(y));
 	appendStringInfo(&sql, " FROM %s s JOIN sessionlen.cluster_labels l",
 					 sl_source_sql(c->source));
-	appendStringInfo(&sql, " ON l.key = s.%s::text WHERE l.name = $1",
+	appendStringInfo(&sql,
+					 " ON l.key OPERATOR(pg_catalog.=) s.%s::pg_catalog.text"
+					 " WHERE l.name OPERATOR(pg_catalog.=) $1",
 					 quote_identifier(c->key));
 	appendStringInfoString(&sql, " ORDER BY l.key COLLATE pg_catalog.\"C\"");
 	read_numbers(&n, open_query(sql.data, 1, (Oid[]){TEXTOID}, &arg, NULL));
@@ -321,9 +331,11 @@ sl_plot_silhouette_svg(PG_FUNCTION_ARGS)
 	initStringInfo(&svg);
 	SPI_connect();
 	read_numbers(
-		&n, open_query("SELECT silhouette, cluster::float8 FROM sessionlen.silhouette($1)"
-					   " ORDER BY cluster, silhouette DESC",
-					   1, (Oid[]){TEXTOID}, &arg, NULL));
+		&n,
+		open_query(
+			"SELECT silhouette, cluster::pg_catalog.float8 FROM sessionlen.silhouette($1)"
+			" ORDER BY cluster, silhouette DESC",
+			1, (Oid[]){TEXTOID}, &arg, NULL));
 	if (n.rows == 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("clustering \"%s\" has no silhouettes", name),

@@ -79,7 +79,8 @@ sl_read_version(const char *model, int version)
 	args[0] = CStringGetTextDatum(model);
 	args[1] = Int32GetDatum(version);
 	sl_query_read("SELECT source, target, coalesce(best_epoch, 0)::float8,"
-				  " options ->> 'loss', (target_scale ->> 'log1p')::boolean"
+				  " coalesce(options ->> 'loss', 'loss'),"
+				  " coalesce((target_scale ->> 'log1p')::boolean, false)"
 				  " FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
 				  2, (Oid[]){TEXTOID, INT4OID}, args);
 	if (SPI_processed != 1)
@@ -260,7 +261,7 @@ read_rows(SlPredictions *p, const char *model, const char *source, const char *p
 		NULL,
 		"SELECT actual, prediction, user_mean, user_median, last_value, global_median,"
 		" coalesce(partition_key, ''), coalesce(order_key, ''),"
-		" quantiles[1], quantiles[pg_catalog.cardinality(quantiles)], coalesce(cluster, -1)::float8"
+		" quantiles[1], quantiles[pg_catalog.cardinality(quantiles)], coalesce(cluster, -1)::pg_catalog.float8"
 		" FROM sessionlen.predictions($1, $2, $3) WHERE actual IS NOT NULL",
 		3, (Oid[]){TEXTOID, TEXTOID, TEXTOID}, args, nulls, true, CURSOR_OPT_NO_SCROLL);
 

@@ -26,6 +26,7 @@ sl_store_lookup(const char *model, int *version, pg_uuid_t *id)
 	static SPIPlanPtr plan = NULL;
 	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(*version)};
 	MemoryContext context = CurrentMemoryContext;
+	int pinned = sl_pin_search_path();
 	bool isnull;
 	Datum value;
 
@@ -41,6 +42,7 @@ sl_store_lookup(const char *model, int *version, pg_uuid_t *id)
 	}
 	if (SPI_execute_plan(plan, args, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up a model");
+	sl_unpin_search_path(pinned);
 	MemoryContextSwitchTo(context); /* SPI leaves its own as the current one */
 	if (SPI_processed == 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -246,6 +248,7 @@ load_weights(SlModel *m)
 	MemoryContext context = CurrentMemoryContext;
 	Portal portal;
 	SPIPlanPtr plan;
+	int pinned;
 
 	if (m->net.params.total > (Size) sl_memory_limit * 1024 / sizeof(float))
 		ereport(
@@ -258,6 +261,7 @@ load_weights(SlModel *m)
 	m->value = MemoryContextAllocExtended(CurrentMemoryContext,
 										  sizeof(float) * m->net.params.total,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	pinned = sl_pin_search_path();
 	plan = SPI_prepare(
 		"SELECT name, shape, data FROM sessionlen.weights WHERE model = $1 AND version = $2 "
 		"AND coalesce(cluster, -1) = $3 ORDER BY name, chunk",
@@ -273,6 +277,7 @@ load_weights(SlModel *m)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	SPI_cursor_close(portal);
+	sl_unpin_search_path(pinned);
 	MemoryContextSwitchTo(context);
 	for (int p = 0; p < m->net.params.count; p++)
 	{

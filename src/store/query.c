@@ -3,17 +3,36 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 
 #include "store/query.h"
+
+int
+sl_pin_search_path(void)
+{
+	int level = NewGUCNestLevel();
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+sl_unpin_search_path(int level)
+{
+	AtEOXact_GUC(false, level);
+}
 
 static void
 execute(const char *sql, int count, Oid *types, Datum *args, const char *nulls,
 		bool read_only)
 {
 	MemoryContext context = CurrentMemoryContext;
+	int pinned = sl_pin_search_path();
 	int code = SPI_execute_with_args(sql, count, types, args, nulls, read_only, 0);
 
+	sl_unpin_search_path(pinned);
 	MemoryContextSwitchTo(context); /* SPI leaves its own as the current one */
 	if (code < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", SPI_result_code_string(code));

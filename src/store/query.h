@@ -7,8 +7,17 @@
 
 #include "executor/spi.h"
 
-/* Runs a statement with parameters; nulls as for SPI_execute_with_args, or NULL.  Rows
- * are in SPI_tuptable. */
+/*
+ * Our own statements, which read nothing but our own tables, mean pg_catalog's operators,
+ * functions and types, whatever stands before it in the caller's search_path.  The path
+ * that was pinned holds until it is let go or the (sub)transaction ends in an error.
+ * Statements that run the caller's SQL need the caller's path and spell names in full.
+ */
+extern int sl_pin_search_path(void);
+extern void sl_unpin_search_path(int level);
+
+/* Runs a statement, its path pinned, with parameters; nulls as for SPI_execute_with_args,
+ * or NULL.  Rows are in SPI_tuptable. */
 extern void sl_query(const char *sql, int count, Oid *types, Datum *args,
 					 const char *nulls);
 

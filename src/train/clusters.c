@@ -55,7 +55,7 @@ read_labels(const char *name, const SlRows *rows, SlClusters *clusters)
 		char *key = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
 		Datum label =
 			SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2, &isnull);
-		int code = sl_vocabulary_code(rows->keys, key);
+		int code = key == NULL ? 0 : sl_vocabulary_code(rows->keys, key);
 
 		if (!isnull && DatumGetInt32(label) >= MAX_CLUSTERS)
 			sl_damaged(psprintf("clustering \"%s\" has a cluster %d", name,
@@ -65,7 +65,8 @@ read_labels(const char *name, const SlRows *rows, SlClusters *clusters)
 			clusters->cluster[code - 1] = DatumGetInt32(label);
 			clusters->count = Max(clusters->count, DatumGetInt32(label) + 1);
 		}
-		pfree(key);
+		if (key != NULL)
+			pfree(key);
 	}
 	SPI_freetuptable(SPI_tuptable);
 	if (clusters->count == 0)
