@@ -169,11 +169,26 @@ draw_mae(const SlLearning *learning, SlChart *chart)
 		cluster_legend(learning, chart);
 }
 
+/* "from 2.1 to 0.4", where there are such values. */
+static void
+first_and_last(const double *values, int n, char *text, size_t size)
+{
+	if (isfinite(values[0]) && isfinite(values[n - 1]))
+		snprintf(text, size, "from %.4g to %.4g", values[0], values[n - 1]);
+	else if (isfinite(values[0]))
+		snprintf(text, size, "on from %.4g", values[0]);
+	else
+		snprintf(text, size, "unrecorded");
+}
+
 static void
 describe_learning(const SlLearning *learning, char *text, size_t size)
 {
 	const SlCurve *curve = &learning->curve[0];
 	int last = curve->n - 1;
+	char training[64];
+	char validation[64];
+	char mae[64];
 	int used;
 
 	if (learning->curves != 1)
@@ -182,16 +197,17 @@ describe_learning(const SlLearning *learning, char *text, size_t size)
 				 learning->model ? "networks" : "models");
 		return;
 	}
-	used =
-		snprintf(text, size, "Over %.0f epochs the training loss goes from %.4g to %.4g",
-				 curve->epoch[last], curve->training[0], curve->training[last]);
+	first_and_last(curve->training, curve->n, training, sizeof(training));
+	used = snprintf(text, size, "Over %.0f epochs the training loss goes %s",
+					curve->epoch[last], training);
 	if (used > 0 && (size_t) used < size && sl_has_validation(learning))
-		used += snprintf(
-			text + used, size - (size_t) used,
-			", the validation loss from %.4g to %.4g and the validation MAE from "
-			"%.4g to %.4g",
-			curve->validation[0], curve->validation[last], curve->mae[0],
-			curve->mae[last]);
+	{
+		first_and_last(curve->validation, curve->n, validation, sizeof(validation));
+		first_and_last(curve->mae, curve->n, mae, sizeof(mae));
+		used += snprintf(text + used, size - (size_t) used,
+						 ", the validation loss %s and the validation MAE %s", validation,
+						 mae);
+	}
 	if (used > 0 && (size_t) used < size)
 		snprintf(text + used, size - (size_t) used, ".");
 }
