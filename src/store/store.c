@@ -436,3 +436,12 @@ sl_store_deploy(const char *model, int version)
 		"WHERE model = $1",
 		2, (Oid[]){TEXTOID, INT4OID}, args, NULL);
 }
+
+void
+sl_store_remove(const char *model, int version)
+{
+	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version)};
+
+	sl_query("DELETE FROM sessionlen.model_versions WHERE model = $1 AND version = $2", 2,
+			 (Oid[]){TEXTOID, INT4OID}, args, NULL);
+}

@@ -103,6 +103,9 @@ extern void sl_store_baselines(const char *model, int version, int count, char *
 /* Lets one of the versions just stored serve. */
 extern void sl_store_deploy(const char *model, int version);
 
+/* Removes a version that is not done after all, with all that was stored of it. */
+extern void sl_store_remove(const char *model, int version);
+
 /* "OpenBLAS 0.3.21 (Zen)" */
 extern char *sl_store_blas(void);
 

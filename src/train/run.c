@@ -363,6 +363,7 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 {
 	SlTrainHooks hooks = {run, hook_should_stop, hook_step, hook_epoch, hook_now, NULL};
 	SlArena work;
+	SlStatus status;
 	Size bytes;
 
 	run->net = palloc(sizeof(SlNet));
@@ -387,9 +388,15 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 	}
 	if (run->workers)
 		hooks.team = sl_workers_team(run->workers);
-	check_status(sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state,
-						  &work, &run->result));
+	status = sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state,
+					  &work, &run->result);
+	run->diverged = status == SL_NOT_FINITE && run->may_diverge;
+	if (!run->diverged)
+		check_status(status);
 	if (run->workers)
 		sl_workers_end(run->workers);
-	store_run(run);
+	if (run->diverged)
+		sl_store_remove(run->call->model, run->version);
+	else
+		store_run(run);
 }

@@ -15,6 +15,9 @@ typedef struct SlRun
 	const SlPrepared *prepared;
 	int version;
 	int cluster; /* SL_NO_CLUSTER: the network of all users, which makes the version */
+	bool
+		may_diverge; /* then the version is removed, and diverged set, without an error */
+	bool diverged;
 	SlNet *net;
 	SlTrainPlan plan;
 	SlTrainState state;

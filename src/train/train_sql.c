@@ -203,6 +203,19 @@ read_combinations(const SlOptions *options, Jsonb *given, List *search, bool *by
 	return combined;
 }
 
+/* One combination that goes wrong should not cost the others' time. */
+static void
+tell_diverged(List *search, int i)
+{
+	Jsonb *combination = list_nth(search, i);
+
+	ereport(WARNING,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("search %d/%d diverged: %s", i + 1, list_length(search),
+					JsonbToCString(NULL, &combination->root, -1)),
+			 errdetail("The loss or its gradient is not finite; no version is kept.")));
+}
+
 Datum
 sl_train_model(PG_FUNCTION_ARGS)
 {
@@ -276,7 +289,8 @@ sl_train_model(PG_FUNCTION_ARGS)
 					 .options = &combined[i],
 					 .source = source,
 					 .prepared = prepared,
-					 .cluster = SL_NO_CLUSTER};
+					 .cluster = SL_NO_CLUSTER,
+					 .may_diverge = list_length(search) > 1};
 
 		if (list_nth(search, i) != NULL && options.verbose)
 			ereport(NOTICE,
@@ -287,11 +301,22 @@ sl_train_model(PG_FUNCTION_ARGS)
 		sl_run(&run, base, limit);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
+		if (run.diverged)
+		{
+			tell_diverged(search, i);
+			continue;
+		}
 		if (call.clusters)
 			sl_train_clusters(&run, clusters, given, base, limit);
-		if (i == 0 || score(&run.result, by_mae) < score(&best.result, by_mae))
+		if (best.version == 0 || score(&run.result, by_mae) < score(&best.result, by_mae))
 			best = run;
 	}
+	if (best.version == 0)
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("all %d combinations of the search diverged",
+							   list_length(search)),
+						errhint("Lower learning_rate, set clip_norm, or standardize the "
+								"columns.")));
 	sl_store_deploy(call.model, best.version);
 	MemoryContextSwitchTo(outer);
 	row = result_row(fcinfo, &best);

@@ -276,6 +276,15 @@ FROM sessionlen.train('tr_search', 'tr_plays', 'y', 'u', 't', known => '{a}',
 SELECT version, options ->> 'hidden_dim' AS hidden_dim, options ->> 'learning_rate' AS learning_rate, epochs FROM sessionlen.model_versions WHERE model = 'tr_search' ORDER BY version;
 SELECT deployed = (SELECT v.version FROM sessionlen.model_versions v WHERE v.model = 'tr_search' ORDER BY validation_loss LIMIT 1) AS best, last_version FROM sessionlen.models WHERE model = 'tr_search';
 SELECT count(*) FROM sessionlen.training_log WHERE model = 'tr_search';
+-- A combination that diverges is told of and not kept; the others go on.
+SELECT version, deployed FROM sessionlen.train('tr_search_wild', 'tr_plays', 'y', 'u', 't', known => '{a}',
+	options => '{"epochs": 4, "verbose": false, "optimizer": "sgd", "loss": "mse", "clip_norm": 0, "search": {"learning_rate": [1000, 0.001, 999]}}');
+SELECT v.version, v.options ->> 'learning_rate' AS learning_rate, last_version, deployed, (SELECT count(*) FROM sessionlen.training_log l WHERE l.model = v.model) AS logged,
+	(SELECT count(DISTINCT w.version) FROM sessionlen.weights w WHERE w.model = v.model) AS weights
+FROM sessionlen.model_versions v JOIN sessionlen.models USING (model) WHERE model = 'tr_search_wild';
+SELECT sessionlen.train('tr_search_none', 'tr_plays', 'y', 'u', 't', known => '{a}',
+	options => '{"epochs": 4, "verbose": false, "optimizer": "sgd", "loss": "mse", "clip_norm": 0, "search": {"learning_rate": [1000, 999]}}');
+SELECT count(*) FROM sessionlen.models WHERE model = 'tr_search_none';
 -- Losses can't be compared with each other; their MAE can.
 SELECT version = (SELECT v.version FROM sessionlen.model_versions v WHERE v.model = 'tr_search_loss' ORDER BY validation_mae LIMIT 1) AS by_mae
 FROM sessionlen.train('tr_search_loss', 'tr_plays', 'y', 'u', 't', known => '{a}',
