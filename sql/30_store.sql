@@ -129,10 +129,12 @@ CREATE TABLE sessionlen.vocabularies (
 	version int NOT NULL,
 	column_name text NOT NULL,
 	entries text[] NOT NULL,
+	row_counts bigint[],
 	PRIMARY KEY (model, version, column_name),
 	FOREIGN KEY (model, version) REFERENCES sessionlen.model_versions ON DELETE CASCADE
 );
-COMMENT ON TABLE sessionlen.vocabularies IS 'codes of text columns: entry i has code i, 0 is unknown';
+COMMENT ON TABLE sessionlen.vocabularies IS 'codes of text columns: entry i has code i, 0 is unknown; items have code i + 3, after four tokens';
+COMMENT ON COLUMN sessionlen.vocabularies.row_counts IS 'of an item column: the training rows of each entry';
 
 CREATE TABLE sessionlen.baselines (
 	model text NOT NULL,

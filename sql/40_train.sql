@@ -16,12 +16,13 @@ COMMENT ON FUNCTION sessionlen.options() IS 'the options of train(), with defaul
 CREATE FUNCTION sessionlen.train(
 	model text,
 	source text,
-	target text,
-	partition_by text,
-	order_by text,
+	target text DEFAULT NULL,
+	partition_by text DEFAULT NULL,
+	order_by text DEFAULT NULL,
 	known text[] DEFAULT '{}',
 	static text[] DEFAULT '{}',
 	observed text[] DEFAULT '{}',
+	item text DEFAULT NULL,
 	censored text DEFAULT NULL,
 	task text DEFAULT 'regression',
 	clusters text DEFAULT NULL,
@@ -38,5 +39,5 @@ CREATE FUNCTION sessionlen.train(
 	OUT stopped_early boolean)
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'sl_train_model';
-COMMENT ON FUNCTION sessionlen.train(text, text, text, text, text, text[], text[], text[], text, text, text, jsonb)
+COMMENT ON FUNCTION sessionlen.train(text, text, text, text, text, text[], text[], text[], text, text, text, text, jsonb)
 	IS 'trains a new version of a model on a table, view or query, and lets it serve';

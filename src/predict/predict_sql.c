@@ -20,6 +20,7 @@
 #include "predict/served.h"
 #include "sessionlen.h"
 #include "store/query.h"
+#include "train/sequence.h"
 
 PG_FUNCTION_INFO_V1(sl_predict_row);
 PG_FUNCTION_INFO_V1(sl_predict_sequence);
@@ -71,6 +72,7 @@ open_site(Site *site, text *model)
 	site->name = NULL; /* until all is done */
 	MemoryContextReset(site->context);
 	site->model = sl_served_get(name, site->context);
+	sl_runner_check(site->model);
 	old = MemoryContextSwitchTo(site->context);
 	site->seat = palloc0(sizeof(Seat) * (site->model->clusters + 1));
 	site->state = site->model->net.state;
@@ -216,16 +218,10 @@ read_row(Site *site, Seat *seat, HeapTupleHeader row, SlCellValue *earlier, bool
 		const SlInput *input = &inputs->input[i];
 		bool isnull;
 		Datum value = heap_getattr(&tuple, site->attribute[i], site->desc, &isnull);
-		SlCellValue cell = sl_input_cell(input, &site->reader[i], value, isnull);
 
-		if (input->role == SL_ROLE_OBSERVED)
-		{
-			site->cell[i] = fresh ? sl_input_missing(input) : earlier[i];
-			earlier[i] = cell;
-		}
-		else
-			site->cell[i] = cell;
+		site->cell[i] = sl_input_cell(input, &site->reader[i], value, isnull);
 	}
+	sl_sequence_next(&seat->model->options, inputs, fresh, site->cell, earlier);
 	sl_inputs_apply(inputs, site->cell, seat->x, seat->row_code);
 }
 

@@ -31,6 +31,16 @@ sl_runner_carries(const SlModel *model)
 	return model->options.sequence_length > 1 && model->net.state > 0;
 }
 
+void
+sl_runner_check(const SlModel *model)
+{
+	if (model->options.horizon != 0 || model->options.task == SL_TASK_NEXT_ITEMS)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("model \"%s\" does not predict row by row", model->model),
+						errdetail("Its task is %s, its horizon is not 0.",
+								  sl_task_name(model->options.task))));
+}
+
 SlRunner *
 sl_runner_create(const SlModel *model)
 {

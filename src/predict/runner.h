@@ -8,6 +8,9 @@
 
 typedef struct SlRunner SlRunner;
 
+/* Refuses a model whose predictions are not one number for every row. */
+extern void sl_runner_check(const SlModel *model);
+
 /* In the current memory context. */
 extern SlRunner *sl_runner_create(const SlModel *model);
 

@@ -23,7 +23,8 @@
 #include "predict/served.h"
 #include "sessionlen.h"
 #include "store/query.h"
-#include "train/rows.h"
+#include "train/cursor.h"
+#include "train/sequence.h"
 
 PG_FUNCTION_INFO_V1(sl_predict_table);
 PG_FUNCTION_INFO_V1(sl_predictions);
@@ -125,30 +126,20 @@ read_row(Batch *batch, Pending *b, bool fresh, const char *order)
 
 	for (int i = 0; i < inputs->count; i++)
 	{
-		const SlInput *input = &inputs->input[i];
-		SlCellValue cell =
-			sl_input_cell(input, &cursor->reader[SL_COLUMNS + i],
-						  cursor->value[SL_COLUMNS + i], cursor->isnull[SL_COLUMNS + i]);
+		int c = SL_COLUMNS + i;
 
-		if (input->role == SL_ROLE_OBSERVED)
-		{
-			batch->cell[i] = fresh ? sl_input_missing(input) : batch->earlier[i];
-			batch->earlier[i] = cell;
-		}
-		else
-			batch->cell[i] = cell;
+		batch->cell[i] = sl_input_cell(&inputs->input[i], &cursor->reader[c],
+									   cursor->value[c], cursor->isnull[c]);
 	}
+	sl_sequence_next(&b->model->options, inputs, fresh, batch->cell, batch->earlier);
 	sl_inputs_apply(inputs, batch->cell, b->x + (Size) b->rows * inputs->width, row_code);
 	for (int e = 0; e < inputs->embeddings; e++)
 		b->code[e][b->rows] = row_code[e];
 	b->order[b->rows] = MemoryContextStrdup(b->keys, order);
 	b->actual[b->rows] = NAN;
-	if (cursor->target && !cursor->isnull[SL_COLUMN_TARGET] &&
-		!(!cursor->isnull[SL_COLUMN_CENSORED] &&
-		  DatumGetBool(cursor->value[SL_COLUMN_CENSORED])))
-		b->actual[b->rows] =
-			sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
-							cursor->value[SL_COLUMN_TARGET], b->model->target);
+	if (cursor->target && !(!cursor->isnull[SL_COLUMN_CENSORED] &&
+							DatumGetBool(cursor->value[SL_COLUMN_CENSORED])))
+		b->actual[b->rows] = sl_cursor_target(cursor);
 	b->row_part[b->rows] = cursor->has_part ? sl_cursor_part(cursor) : SL_TRAIN;
 	MemoryContextSwitchTo(old);
 	b->rows++;
@@ -369,6 +360,7 @@ run_source(FunctionCallInfo fcinfo, const char *model, const char *source,
 	InitMaterializedSRF(fcinfo, 0);
 	b.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	b.model = sl_served_get(model, outer);
+	sl_runner_check(b.model);
 	inputs = b.model->inputs;
 	request = (SlRequest){.source = source ? source : b.model->source,
 						  .partition_by = b.model->partition_by,
@@ -376,6 +368,7 @@ run_source(FunctionCallInfo fcinfo, const char *model, const char *source,
 						  .target = evaluating ? b.model->target : NULL,
 						  .censored = evaluating ? b.model->censored : NULL,
 						  .split = evaluating ? &b.model->split : NULL,
+						  .labels = b.model->options.task != SL_TASK_REGRESSION,
 						  .count = inputs->count,
 						  .names = palloc(sizeof(char *) * Max(inputs->count, 1))};
 	for (int i = 0; i < inputs->count; i++)

@@ -102,6 +102,18 @@ load_scale(SlTarget *scale, Jsonb *stored)
 		sl_damaged("the target's scale is impossible");
 }
 
+static SlTask
+stored_task(const char *name)
+{
+	int task = 0;
+
+	while (sl_task_name(task) != NULL && strcmp(sl_task_name(task), name) != 0)
+		task++;
+	if (sl_task_name(task) == NULL)
+		sl_damaged(psprintf("there is no task \"%s\"", name));
+	return (SlTask) task;
+}
+
 static void
 load_row(SlModel *m)
 {
@@ -109,7 +121,7 @@ load_row(SlModel *m)
 
 	sl_query_read(
 		"SELECT source, target, partition_by, order_by, options, inputs, target_scale, split, "
-		"blas, censored FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
+		"blas, censored, task FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
 		2, (Oid[]){TEXTOID, INT4OID}, args);
 	if (SPI_processed != 1)
 		sl_damaged("its version is gone");
@@ -117,8 +129,10 @@ load_row(SlModel *m)
 	m->target = TextDatumGetCString(column(2));
 	m->partition_by = TextDatumGetCString(column(3));
 	m->order_by = TextDatumGetCString(column(4));
-	sl_options_read(&m->options, object_column(5), NULL);
+	sl_options_read(&m->options, stored_task(TextDatumGetCString(column(11))),
+					object_column(5), NULL);
 	m->inputs = sl_inputs_parse(DatumGetJsonbPCopy(column(6)));
+	sl_inputs_check(m->inputs, &m->options);
 	load_scale(&m->scale, object_column(7));
 	m->split = m->options.split;
 	sl_split_read(&m->split, &object_column(8)->root);
@@ -292,8 +306,10 @@ load_weights(SlModel *m)
 static void
 load_network(SlModel *m)
 {
+	SlVocabulary *items = sl_inputs_items(m->inputs);
+
 	sl_inputs_lay_out(m->inputs);
-	sl_loss_from_options(&m->loss, &m->options);
+	sl_loss_from_options(&m->loss, &m->options, items ? sl_vocabulary_count(items) : 0);
 	sl_net_from_options(&m->net, &m->options, m->inputs, &m->loss);
 	load_weights(m);
 }
@@ -315,11 +331,13 @@ load_cluster(const SlModel *whole, int cluster)
 				  3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args);
 	if (SPI_processed != 1)
 		sl_damaged(psprintf("the network of cluster %d is missing", cluster));
-	sl_options_read(&m->options, object_column(1), NULL);
+	sl_options_read(&m->options, whole->options.task, object_column(1), NULL);
 	m->inputs = sl_inputs_parse(DatumGetJsonbPCopy(column(2)));
+	sl_inputs_check(m->inputs, &m->options);
 	load_scale(&m->scale, object_column(3));
 	if (m->inputs->count != whole->inputs->count ||
-		(m->options.sequence_length > 1) != (whole->options.sequence_length > 1))
+		(m->options.sequence_length > 1) != (whole->options.sequence_length > 1) ||
+		!sl_options_same_sequences(&m->options, &whole->options))
 		sl_damaged(psprintf("the network of cluster %d has other inputs", cluster));
 	for (int i = 0; i < m->inputs->count; i++)
 	{
@@ -425,10 +443,11 @@ sl_store_load(const char *model, int version)
 }
 
 void
-sl_loss_from_options(SlLoss *loss, const SlOptions *options)
+sl_loss_from_options(SlLoss *loss, const SlOptions *options, int items)
 {
 	memset(loss, 0, sizeof(*loss));
 	loss->kind = (SlLossKind) options->loss;
+	loss->classes = items;
 	loss->levels = options->quantiles;
 	for (int i = 0; i < options->quantiles; i++)
 		loss->level[i] = (float) options->quantile[i];
@@ -441,12 +460,21 @@ sl_net_from_options(SlNet *net, const SlOptions *options, const SlInputs *inputs
 	SlNetSpec spec = {0};
 
 	spec.arch = sl_arch_find(sl_arch_name(options->architecture));
+	spec.cell = (SlCell) options->cell;
+	spec.bidirectional = options->bidirectional;
 	spec.layers = options->layers;
 	memcpy(spec.hidden, options->hidden, sizeof(spec.hidden));
 	spec.outputs = sl_loss_outputs(loss);
 	spec.dropout = (float) options->dropout;
 	spec.recurrent_dropout = (float) options->recurrent_dropout;
 	sl_inputs_to_spec(inputs, &spec);
+	spec.item_features = spec.has_item ? list_length(options->item_features) : 0;
+	spec.item_features_trained = options->item_features_trained;
+	if (options->task == SL_TASK_NEXT_ITEMS)
+	{
+		spec.items = loss->classes;
+		spec.outputs = spec.hidden[spec.layers - 1];
+	}
 	if (sl_net_define(net, &spec) != SL_OK)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the network is too large or has no inputs"),

@@ -100,7 +100,7 @@ sl_store_version(const SlVersionRow *row)
 		CStringGetTextDatum(row->target),
 		CStringGetTextDatum(row->partition_by),
 		CStringGetTextDatum(row->order_by),
-		CStringGetTextDatum(row->task),
+		CStringGetTextDatum(sl_task_name(row->options->task)),
 		JsonbPGetDatum(sl_json_parse(sl_options_text(row->options))),
 		JsonbPGetDatum(sl_json_parse(sl_inputs_text(row->inputs))),
 		JsonbPGetDatum(sl_json_parse(target_text(row->scale))),
@@ -251,32 +251,52 @@ sl_store_members(const char *model, int version, int cluster, int count, char **
 			 4, (Oid[]){TEXTOID, INT4OID, INT4OID, TEXTARRAYOID}, args, NULL);
 }
 
-void
-sl_store_vocabularies(const char *model, int version, const SlInputs *inputs)
+static void
+store_vocabulary(const char *model, int version, const SlInput *input, const int64 *rows)
 {
+	int texts = sl_vocabulary_count(input->vocabulary);
+	Datum *entry = palloc_extended(sizeof(Datum) * ((Size) texts + 1), MCXT_ALLOC_HUGE);
+	Datum args[5] = {CStringGetTextDatum(model), Int32GetDatum(version),
+					 CStringGetTextDatum(input->name)};
+	char nulls[] = "     ";
+
+	for (int c = 1; c <= texts; c++)
+		entry[c - 1] = CStringGetTextDatum(sl_vocabulary_text(input->vocabulary, c));
+	args[3] =
+		PointerGetDatum(construct_array(entry, texts, TEXTOID, -1, false, TYPALIGN_INT));
+	for (int c = 0; rows != NULL && c < texts; c++)
+		entry[c] = Int64GetDatum(rows[c]);
+	if (rows != NULL)
+		args[4] = PointerGetDatum(
+			construct_array(entry, texts, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	else
+		nulls[4] = 'n';
+	sl_query("INSERT INTO sessionlen.vocabularies (model, version, column_name, entries, "
+			 "row_counts) VALUES ($1, $2, $3, $4, $5)",
+			 5, (Oid[]){TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID, INT8ARRAYOID}, args,
+			 nulls);
+}
+
+void
+sl_store_vocabularies(const char *model, int version, const SlInputs *inputs,
+					  const int64 *item_rows)
+{
+	MemoryContext scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen vocabularies", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = MemoryContextSwitchTo(scratch);
+
 	for (int i = 0; i < inputs->count; i++)
 	{
 		const SlInput *input = &inputs->input[i];
-		int texts;
-		Datum *entry;
-		Datum args[4];
 
 		if (!sl_input_has_vocabulary(input))
 			continue;
-		texts = sl_vocabulary_count(input->vocabulary);
-		entry = palloc_extended(sizeof(Datum) * ((Size) texts + 1), MCXT_ALLOC_HUGE);
-		for (int c = 1; c <= texts; c++)
-			entry[c - 1] = CStringGetTextDatum(sl_vocabulary_text(input->vocabulary, c));
-		args[0] = CStringGetTextDatum(model);
-		args[1] = Int32GetDatum(version);
-		args[2] = CStringGetTextDatum(input->name);
-		args[3] = PointerGetDatum(
-			construct_array(entry, texts, TEXTOID, -1, false, TYPALIGN_INT));
-		sl_query(
-			"INSERT INTO sessionlen.vocabularies (model, version, column_name, entries) "
-			"VALUES ($1, $2, $3, $4)",
-			4, (Oid[]){TEXTOID, INT4OID, TEXTOID, TEXTARRAYOID}, args, NULL);
+		store_vocabulary(model, version, input,
+						 input->role == SL_ROLE_ITEM ? item_rows : NULL);
+		MemoryContextReset(scratch);
 	}
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
 }
 
 /* real[] of n floats, copied. */

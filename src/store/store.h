@@ -18,7 +18,7 @@ typedef struct SlModel
 	int version;
 	pg_uuid_t id;
 	char *source;
-	char *target;
+	char *target; /* the item column, if items are predicted */
 	char *partition_by;
 	char *order_by;
 	char *censored; /* NULL: none */
@@ -66,7 +66,6 @@ typedef struct SlVersionRow
 	const char *partition_by;
 	const char *order_by;
 	const char *censored; /* or NULL */
-	const char *task;
 	const SlOptions *options;
 	const SlInputs *inputs;
 	const SlTarget *scale;
@@ -86,7 +85,9 @@ extern void sl_store_network(const SlVersionRow *row, int cluster,
 							 const SlTrainResult *result);
 extern void sl_store_members(const char *model, int version, int cluster, int count,
 							 char **keys);
-extern void sl_store_vocabularies(const char *model, int version, const SlInputs *inputs);
+/* item_rows: training rows of each item, NULL without an item column. */
+extern void sl_store_vocabularies(const char *model, int version, const SlInputs *inputs,
+								  const int64 *item_rows);
 extern void sl_store_weights(const char *model, int version, int cluster,
 							 const SlParams *params, const float *value);
 /* The optimiser's state for the network of all users; checkpoints of older versions are
@@ -109,8 +110,9 @@ extern void sl_store_remove(const char *model, int version);
 /* "OpenBLAS 0.3.21 (Zen)" */
 extern char *sl_store_blas(void);
 
-/* The loss and the network's shape that options and inputs ask for. */
-extern void sl_loss_from_options(SlLoss *loss, const SlOptions *options);
+/* The loss and the network's shape that options and inputs ask for; items: of the
+ * vocabulary, 0 without an item column. */
+extern void sl_loss_from_options(SlLoss *loss, const SlOptions *options, int items);
 extern void sl_net_from_options(SlNet *net, const SlOptions *options,
 								const SlInputs *inputs, const SlLoss *loss);
 

@@ -29,7 +29,7 @@ sl_training_users(const SlRows *rows, const bool *keep)
 	for (int s = 0; s < rows->sequences; s++)
 		for (int i = rows->start[s]; i < rows->start[s + 1] && (keep == NULL || keep[s]);
 			 i++)
-			if (rows->part[i] == SL_TRAIN && !isnan(rows->y[i]))
+			if (rows->part[i] == SL_TRAIN && sl_row_counts(rows, i))
 			{
 				users++;
 				break;
@@ -114,12 +114,19 @@ check_by_cluster(const SlOptions *options, Jsonb *given, int clusters)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("option \"by_cluster\" names \"%s\", which is no cluster", name),
 				 errhint("Clusters are numbered from 0 to %d.", clusters - 1)));
-		sl_options_read(&own, given, cluster_options(options, (int) number));
+		sl_options_read(&own, options->task, given,
+						cluster_options(options, (int) number));
 		if ((own.sequence_length > 1) != (options->sequence_length > 1))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("cluster %ld can't have a sequence_length of %d",
 								   number, own.sequence_length),
 							errhint("Either all networks carry a state or none does.")));
+		if (!sl_options_same_sequences(&own, options))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("cluster %ld can't have sequences of its own", number),
+					 errdetail("All networks share one horizon and, with a horizon, one "
+							   "sequence_length.")));
 		JsonbIteratorNext(&it, &key, true); /* past the value */
 	}
 }
@@ -166,7 +173,9 @@ train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep,
 	char **keys =
 		palloc_extended(sizeof(char *) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
 
-	sl_options_read(&options, given, own);
+	sl_options_read(&options, call->task, given, own);
+	if (whole->source->items)
+		sl_options_for_items(&options, whole->source->items->count);
 	sl_options_for_size(&options, given, own, sl_training_users(rows, NULL));
 	if (options.time_limit >
 		0) /* one limit for all networks: an epoch's first step at least */

@@ -14,7 +14,8 @@
 
 static const char *const prep_names[] = {"none", "standardize", "min_max",	 "log1p",
 										 "code", "one_hot",		"embedding", NULL};
-static const char *const role_names[] = {"static", "known", "observed", NULL};
+static const char *const role_names[] = {"static", "known",	 "observed",
+										 "item",   "target", NULL};
 
 static int
 index_of(const char *const *names, const char *name)
@@ -25,150 +26,39 @@ index_of(const char *const *names, const char *name)
 	return -1;
 }
 
+int
+sl_prep_find(const char *name)
+{
+	return index_of(prep_names, name);
+}
+
+const char *
+sl_prep_name(SlPrep prep)
+{
+	return prep_names[prep];
+}
+
+int
+sl_inputs_find(const SlInputs *inputs, SlRole role)
+{
+	for (int i = 0; i < inputs->count; i++)
+		if (inputs->input[i].role == role)
+			return i;
+	return -1;
+}
+
+SlVocabulary *
+sl_inputs_items(const SlInputs *inputs)
+{
+	int item = sl_inputs_find(inputs, SL_ROLE_ITEM);
+
+	return item < 0 ? NULL : inputs->input[item].vocabulary;
+}
+
 bool
 sl_input_has_vocabulary(const SlInput *input)
 {
 	return input->prep >= SL_PREP_CODE;
-}
-
-/* ---- choosing ---- */
-
-static void
-bad_preparation(const char *column, const char *given)
-{
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		 errmsg("unrecognized preprocessing %s for column \"%s\"", given, column),
-		 errhint(
-			 "Valid are \"standardize\", \"min_max\", \"log1p\", \"none\", \"one_hot\", "
-			 "\"code\", {\"embedding\": n}, or {\"as\": one of these, \"fold\": true}.")));
-}
-
-static void
-read_preparation(SlInput *input, const JsonbValue *value)
-{
-	JsonbValue *field;
-	int prep;
-
-	if (value->type == jbvString)
-	{
-		prep = index_of(prep_names, sl_json_cstring(value));
-		if (prep < 0)
-			bad_preparation(input->name, psprintf("\"%s\"", sl_json_cstring(value)));
-		input->prep = (SlPrep) prep;
-		return;
-	}
-	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		bad_preparation(input->name, psprintf("of JSON type %s", sl_json_type(value)));
-	if (sl_json_get(value->val.binary.data, "as") == NULL &&
-		sl_json_get(value->val.binary.data, "embedding") == NULL)
-		bad_preparation(input->name, "without \"as\" or \"embedding\"");
-	field = sl_json_get(value->val.binary.data, "as");
-	if (field != NULL && field->type != jbvString)
-		bad_preparation(input->name, psprintf("of JSON type %s", sl_json_type(field)));
-	if (field != NULL)
-		read_preparation(input, field);
-	field = sl_json_get(value->val.binary.data, "embedding");
-	if (field != NULL)
-	{
-		double dim = field->type == jbvNumeric ? sl_json_number(field) : 0;
-
-		if (!(dim >= 1 && dim <= 4096) || dim != floor(dim))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg(
-					 "the embedding of column \"%s\" must have from 1 to 4096 dimensions",
-					 input->name)));
-		input->prep = SL_PREP_EMBEDDING;
-		input->dim = (int) dim;
-	}
-	field = sl_json_get(value->val.binary.data, "fold");
-	if (field != NULL && field->type != jbvBool)
-		bad_preparation(input->name, "with a \"fold\" that is not true or false");
-	if (field != NULL)
-		input->fold = field->val.boolean;
-	for (JsonbIterator *it = JsonbIteratorInit(value->val.binary.data);;)
-	{
-		JsonbValue key;
-		JsonbIteratorToken token = JsonbIteratorNext(&it, &key, true);
-		char *name;
-
-		if (token == WJB_END_OBJECT)
-			break;
-		if (token != WJB_KEY)
-			continue;
-		name = sl_json_cstring(&key);
-		if (strcmp(name, "as") != 0 && strcmp(name, "embedding") != 0 &&
-			strcmp(name, "fold") != 0)
-			bad_preparation(input->name, psprintf("\"%s\"", name));
-	}
-}
-
-/* Every key of columns must be an input: a misspelt one would be ignored silently. */
-static void
-check_columns(Jsonb *columns, int count, char **names)
-{
-	JsonbIterator *it = JsonbIteratorInit(&columns->root);
-	JsonbValue key;
-	JsonbIteratorToken token;
-
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
-	{
-		bool known = false;
-
-		if (token != WJB_KEY)
-			continue;
-		for (int i = 0; i < count; i++)
-			known |= strcmp(names[i], sl_json_cstring(&key)) == 0;
-		if (!known)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"columns\" names \"%s\", which is not an input",
-							sl_json_cstring(&key)),
-					 errhint("Name it in static, known or observed too.")));
-	}
-}
-
-SlInputs *
-sl_inputs_choose(int count, char **names, const SlRole *roles,
-				 const SlValueReader *readers, Jsonb *columns, bool standardize)
-{
-	SlInputs *inputs = palloc0(sizeof(SlInputs));
-
-	if (columns != NULL)
-		check_columns(columns, count, names);
-	inputs->count = count;
-	inputs->input = palloc0(sizeof(SlInput) * Max(count, 1));
-	for (int i = 0; i < count; i++)
-	{
-		SlInput *input = &inputs->input[i];
-		JsonbValue *asked = columns ? sl_json_get(&columns->root, names[i]) : NULL;
-
-		input->name = names[i];
-		input->role = roles[i];
-		input->scale = 1;
-		if (!sl_value_is_number(&readers[i]))
-			input->prep = SL_PREP_EMBEDDING;
-		else if (readers[i].kind == SL_VALUE_BOOL || !standardize)
-			input->prep = SL_PREP_NONE;
-		else
-			input->prep = SL_PREP_STANDARDIZE;
-		if (asked != NULL)
-			read_preparation(input, asked);
-		if (!sl_input_has_vocabulary(input) && !sl_value_is_number(&readers[i]))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of type %s can't be prepared by \"%s\"", names[i],
-						format_type_be(readers[i].type), prep_names[input->prep]),
-				 errhint(
-					 "Text columns take \"one_hot\", \"code\" or {\"embedding\": n}.")));
-		if (sl_input_has_vocabulary(input))
-			input->vocabulary = sl_vocabulary_create();
-	}
-	return inputs;
 }
 
 /* ---- fitting ---- */
@@ -279,9 +169,49 @@ sl_input_fit_text(SlInput *input, int32 *code, const bool *use, int64 rows, int 
 	if (input->prep == SL_PREP_CODE && n > 0)
 		set_scale(input, sum / n, sqrt(fmax(0, squares / n - sum / n * (sum / n))));
 	if (input->prep == SL_PREP_EMBEDDING && input->dim == 0)
-		input->dim = Min(32, Max(2, (int) ceil(sqrt(sl_vocabulary_count(kept)))));
+		input->dim = Min(input->role == SL_ROLE_ITEM ? 64 : 32,
+						 Max(2, (int) ceil(sqrt(sl_vocabulary_count(kept)))));
 	pfree(count);
 	pfree(renumbered);
+}
+
+/* Numeric features the input fills. */
+static int
+width_of(const SlInput *input)
+{
+	int texts = input->vocabulary ? sl_vocabulary_count(input->vocabulary) : 0;
+
+	if (input->prep == SL_PREP_EMBEDDING)
+		return 0;
+	if (input->role == SL_ROLE_TARGET && !input->indicator)
+		return 0;
+	if (input->prep != SL_PREP_ONE_HOT)
+		return 1 + (input->indicator ? 1 : 0);
+	if (texts > MAX_ONE_HOT)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("column \"%s\" has %d values, too many for one_hot",
+							   input->name, texts),
+						errhint("Use {\"embedding\": n}, or raise min_count.")));
+	return texts;
+}
+
+/* Places for the inputs of some roles; returns how many features they fill. */
+static int
+lay_out_roles(SlInputs *inputs, SlRole from, SlRole to)
+{
+	int before = inputs->width;
+
+	for (int i = 0; i < inputs->count; i++)
+	{
+		SlInput *input = &inputs->input[i];
+
+		if (input->role < from || input->role > to)
+			continue;
+		input->offset = inputs->width;
+		input->width = width_of(input);
+		inputs->width += input->width;
+	}
+	return inputs->width - before;
 }
 
 void
@@ -289,34 +219,21 @@ sl_inputs_lay_out(SlInputs *inputs)
 {
 	inputs->width = 0;
 	inputs->embeddings = 0;
+	inputs->known_width = lay_out_roles(inputs, SL_ROLE_STATIC, SL_ROLE_KNOWN);
+	inputs->observed_width = lay_out_roles(inputs, SL_ROLE_OBSERVED, SL_ROLE_OBSERVED);
+	inputs->target_width = lay_out_roles(inputs, SL_ROLE_ITEM, SL_ROLE_TARGET);
 	for (int i = 0; i < inputs->count; i++)
 	{
 		SlInput *input = &inputs->input[i];
-		int texts = input->vocabulary ? sl_vocabulary_count(input->vocabulary) : 0;
 
 		input->slot = -1;
-		input->offset = inputs->width;
-		input->width = 1 + (input->indicator ? 1 : 0);
-		if (input->prep == SL_PREP_ONE_HOT)
-		{
-			if (texts > MAX_ONE_HOT)
-				ereport(ERROR,
-						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						 errmsg("column \"%s\" has %d values, too many for one_hot",
-								input->name, texts),
-						 errhint("Use {\"embedding\": n}, or raise min_count.")));
-			input->width = texts;
-		}
-		else if (input->prep == SL_PREP_EMBEDDING)
-		{
-			if (inputs->embeddings == SL_MAX_EMBEDDINGS)
-				ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-								errmsg("more than %d columns have an embedding",
-									   SL_MAX_EMBEDDINGS)));
-			input->width = 0;
-			input->slot = inputs->embeddings++;
-		}
-		inputs->width += input->width;
+		if (input->prep != SL_PREP_EMBEDDING)
+			continue;
+		if (inputs->embeddings == SL_MAX_EMBEDDINGS)
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+							errmsg("more than %d columns have an embedding",
+								   SL_MAX_EMBEDDINGS)));
+		input->slot = inputs->embeddings++;
 	}
 }
 
@@ -350,6 +267,8 @@ sl_input_cell(const SlInput *input, SlValueReader *reader, Datum value, bool isn
 	}
 	else
 		cell.number = sl_value_number(reader, value, input->name);
+	if (input->role == SL_ROLE_TARGET)
+		sl_value_check_label(cell.number, input->name);
 	return cell;
 }
 
@@ -369,7 +288,7 @@ sl_inputs_apply(const SlInputs *inputs, const SlCellValue *cell, float *x, int32
 			if (cell[i].code > 0)
 				out[cell[i].code - 1] = 1;
 		}
-		else
+		else if (input->width > 0)
 		{
 			double v = input->prep == SL_PREP_CODE ? cell[i].code : cell[i].number;
 			bool missing = isnan(v);
@@ -464,19 +383,66 @@ sl_inputs_parse(Jsonb *stored)
 	return inputs;
 }
 
-void
-sl_inputs_to_spec(const SlInputs *inputs, SlNetSpec *spec)
+static int
+inputs_of(const SlInputs *inputs, SlRole role)
 {
-	spec->inputs = inputs->width;
-	spec->embeddings = inputs->embeddings;
+	int n = 0;
+
+	for (int i = 0; i < inputs->count; i++)
+		n += inputs->input[i].role == role;
+	return n;
+}
+
+void
+sl_inputs_check(const SlInputs *inputs, const SlOptions *options)
+{
+	int items = inputs_of(inputs, SL_ROLE_ITEM);
+	int targets = inputs_of(inputs, SL_ROLE_TARGET);
+	int target = sl_inputs_find(inputs, SL_ROLE_TARGET);
+	bool column = options->past_skips == SL_PAST_SKIPS_COLUMN ||
+				  options->past_skips == SL_PAST_SKIPS_BOTH;
+
+	if (items > 1 || (items == 0 && (options->task == SL_TASK_NEXT_ITEMS ||
+									 options->item_features != NIL)))
+		sl_damaged("its inputs have no item column, or several");
+	if (targets != (options->task == SL_TASK_SKIP ? 1 : 0))
+		sl_damaged("its inputs don't fit the task");
+	if (targets > 0 && inputs->input[target].indicator != column)
+		sl_damaged("its inputs don't fit past_skips");
 	for (int i = 0; i < inputs->count; i++)
 	{
 		const SlInput *input = &inputs->input[i];
 
+		if ((input->role == SL_ROLE_ITEM && input->prep != SL_PREP_EMBEDDING) ||
+			(input->role == SL_ROLE_TARGET && input->prep != SL_PREP_NONE))
+			sl_damaged("an input has a preprocessing that its role can't have");
+	}
+}
+
+void
+sl_inputs_to_spec(const SlInputs *inputs, SlNetSpec *spec)
+{
+	spec->inputs = inputs->width;
+	spec->known_inputs = inputs->known_width;
+	spec->observed_inputs = inputs->observed_width;
+	spec->target_inputs = inputs->target_width;
+	spec->embeddings = inputs->embeddings;
+	for (int i = 0; i < inputs->count; i++)
+	{
+		const SlInput *input = &inputs->input[i];
+		int slot = input->slot;
+
 		if (input->prep != SL_PREP_EMBEDDING)
 			continue;
-		spec->vocabulary[input->slot] = sl_vocabulary_count(input->vocabulary) + 1;
-		spec->embedding_dim[input->slot] = input->dim;
-		strlcpy(spec->embedding_name[input->slot], input->name, SL_NAME_MAX);
+		spec->vocabulary[slot] = sl_vocabulary_count(input->vocabulary) +
+								 (input->role == SL_ROLE_ITEM ? (int) SL_ITEM_FIRST : 1);
+		spec->embedding_dim[slot] = input->dim;
+		spec->embedding_known[slot] = input->role != SL_ROLE_OBSERVED;
+		strlcpy(spec->embedding_name[slot], input->name, SL_NAME_MAX);
+		if (input->role == SL_ROLE_ITEM)
+		{
+			spec->has_item = true;
+			spec->item = slot;
+		}
 	}
 }

@@ -9,6 +9,7 @@
 #include "utils/jsonb.h"
 
 #include "model/model.h"
+#include "train/options.h"
 #include "train/value.h"
 #include "train/vocabulary.h"
 
@@ -16,7 +17,9 @@ typedef enum SlRole
 {
 	SL_ROLE_STATIC,
 	SL_ROLE_KNOWN,
-	SL_ROLE_OBSERVED /* enters one row later: it is not known before */
+	SL_ROLE_OBSERVED, /* not known before its row has happened */
+	SL_ROLE_ITEM,	  /* what the row is about, by SL_ITEM_* codes; at most one */
+	SL_ROLE_TARGET	  /* of past rows, task skip; the last input */
 } SlRole;
 
 typedef enum SlPrep
@@ -30,13 +33,18 @@ typedef enum SlPrep
 	SL_PREP_EMBEDDING
 } SlPrep;
 
+/* By name, as in options and as stored; -1: there is none. */
+extern int sl_prep_find(const char *name);
+extern const char *sl_prep_name(SlPrep prep);
+
 typedef struct SlInput
 {
 	char *name;
 	SlRole role;
 	SlPrep prep;
 	bool fold;		/* texts are lower-cased and trimmed */
-	bool indicator; /* training rows had NULLs: one more feature says so */
+	bool indicator; /* NULLs are to be expected: one more feature says so; a past target
+					   without it is no feature at all */
 	double mean;	/* the value becomes (f(v) - mean) / scale */
 	double scale;
 	SlVocabulary *vocabulary; /* code, one_hot, embedding */
@@ -51,12 +59,15 @@ typedef struct SlInputs
 {
 	int count;
 	SlInput *input;
-	int width; /* numeric features of a row */
+	int width; /* numeric features of a row: known ones, observed ones, past target */
+	int known_width;
+	int observed_width;
+	int target_width;
 	int embeddings;
 } SlInputs;
 
 /* One value of a row: number (NaN: NULL), or code (0: unknown or NULL) for inputs with a
- * vocabulary. */
+ * vocabulary.  An item's code becomes one of SL_ITEM_* when it enters; see sequence.h. */
 typedef union SlCellValue
 {
 	double number;
@@ -64,12 +75,17 @@ typedef union SlCellValue
 } SlCellValue;
 
 /*
- * The inputs named by the role lists, with the preprocessing that columns asks for or
- * the defaults; readers[] are of the columns' types.  Vocabularies are empty yet.
+ * The inputs named by the role lists, with the preprocessing that options ask for or the
+ * defaults; readers[] are of the columns' types.  Vocabularies are empty yet.
  */
 extern SlInputs *sl_inputs_choose(int count, char **names, const SlRole *roles,
-								  const SlValueReader *readers, Jsonb *columns,
-								  bool standardize);
+								  const SlValueReader *readers, const SlOptions *options);
+
+/* The input of that role, -1 if there is none. */
+extern int sl_inputs_find(const SlInputs *inputs, SlRole role);
+
+/* The vocabulary of the item column, NULL if there is none. */
+extern SlVocabulary *sl_inputs_items(const SlInputs *inputs);
 
 /* Fits mean, scale and indicator of a numeric input on values with use[i]. */
 extern void sl_input_fit_number(SlInput *input, const float *value, const bool *use,
@@ -83,11 +99,11 @@ extern void sl_input_fit_text(SlInput *input, int32 *code, const bool *use, int6
 /* Gives every input its place among the features.  Call when all are fitted. */
 extern void sl_inputs_lay_out(SlInputs *inputs);
 
-/* Network inputs of one row: x[width] and code[embeddings]. */
+/* Network inputs of one row whose cells have entered: x[width] and code[embeddings]. */
 extern void sl_inputs_apply(const SlInputs *inputs, const SlCellValue *cell, float *x,
 							int32 *code);
 
-/* Reads a value as this input's cell. */
+/* Reads a value as this input's cell, its row's own. */
 extern SlCellValue sl_input_cell(const SlInput *input, SlValueReader *reader, Datum value,
 								 bool isnull);
 
@@ -101,7 +117,10 @@ extern char *sl_inputs_text(const SlInputs *inputs);
  * before sl_inputs_lay_out. */
 extern SlInputs *sl_inputs_parse(Jsonb *stored);
 
-/* Sets spec's inputs and embeddings. */
+/* What stored inputs must be for stored options; else the model is damaged. */
+extern void sl_inputs_check(const SlInputs *inputs, const SlOptions *options);
+
+/* Sets spec's inputs, embeddings and item. */
 extern void sl_inputs_to_spec(const SlInputs *inputs, SlNetSpec *spec);
 
 #endif

@@ -14,6 +14,29 @@
 #include "train/split.h"
 #include "train/trainer.h"
 
+typedef enum SlTask
+{
+	SL_TASK_REGRESSION,
+	SL_TASK_BINARY,	   /* the target is 0 or 1, the prediction its probability */
+	SL_TASK_SKIP,	   /* binary, in future rows only; past targets are inputs */
+	SL_TASK_NEXT_ITEMS /* which item a row has */
+} SlTask;
+
+/* By number; NULL past the end. */
+extern const char *sl_task_name(int task);
+
+/* option horizon: the first half of a sequence's rows, rounded down, is past */
+#define SL_HORIZON_HALF (-1)
+
+/* How past skips enter. */
+typedef enum SlPastSkips
+{
+	SL_PAST_SKIPS_COLUMN,
+	SL_PAST_SKIPS_TOKEN,
+	SL_PAST_SKIPS_BOTH,
+	SL_PAST_SKIPS_NONE
+} SlPastSkips;
+
 typedef enum SlTargetTransform
 {
 	SL_TARGET_NONE,
@@ -28,20 +51,29 @@ extern bool sl_loss_is_scaled(int loss);
 
 typedef struct SlOptions
 {
+	SlTask task; /* not an option: it decides what options may be */
+
 	int architecture;
 	int layers;
 	int hidden[SL_MAX_LAYERS];
+	int cell; /* SlCell */
+	bool bidirectional;
 	double dropout;
 	double recurrent_dropout;
 
 	int batch_size;
 	int sequence_length;
+	int horizon; /* last rows of a sequence that are predicted, 0: all are, or
+					SL_HORIZON_HALF */
 	int epochs;
 	double time_limit; /* seconds, 0: none */
 	int patience;	   /* epochs, 0: no early stopping */
 	bool shuffle;
 
 	int loss;
+	bool loss_by_items; /* not given: the number of items decides */
+	int negatives;
+	double teacher_forcing;
 	int quantiles;
 	double quantile[SL_MAX_QUANTILES];
 	int optimizer;
@@ -59,7 +91,11 @@ typedef struct SlOptions
 	int target_transform;
 	double upper_percentile;
 	int min_count;
-	Jsonb *columns; /* NULL: none given */
+	int past_skips;		 /* SlPastSkips */
+	List *item_features; /* char *, columns */
+	bool item_features_trained;
+	char *pretrained; /* NULL: none */
+	Jsonb *columns;	  /* NULL: none given */
 	SlSplit split;
 
 	int64 seed;
@@ -70,10 +106,21 @@ typedef struct SlOptions
 } SlOptions;
 
 /*
- * Reads given over the defaults; then over, the keys one combination of a search sets
- * (or NULL).  Errors name the key and list the valid ones.
+ * Reads given over the defaults of the task; then over, the keys one combination of a
+ * search sets (or NULL).  Errors name the key and list the valid ones.
  */
-extern void sl_options_read(SlOptions *options, Jsonb *given, Jsonb *over);
+extern void sl_options_read(SlOptions *options, SlTask task, Jsonb *given, Jsonb *over);
+
+/* Fills in what depends on other options and refuses what does not go together. */
+extern void sl_options_settle(SlOptions *options, Jsonb *given, Jsonb *over);
+
+/* Settles what depends on the number of items. */
+extern void sl_options_for_items(SlOptions *options, int items);
+
+extern const SlArch *sl_options_arch(const SlOptions *options);
+
+/* Whether both cut sequences into past and future alike, and want the same inputs. */
+extern bool sl_options_same_sequences(const SlOptions *a, const SlOptions *b);
 
 /* Whether both give the target the same transform. */
 extern bool sl_options_same_target(const SlOptions *a, const SlOptions *b);

@@ -7,6 +7,7 @@
 #include "utils/memutils.h"
 
 #include "train/prepare.h"
+#include "train/sequence.h"
 
 static void *
 huge(Size count, Size width)
@@ -49,7 +50,7 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 
 	for (int i = 0; i < rows->rows; i++)
 	{
-		if (isnan(rows->y[i]))
+		if (!sl_row_counts(rows, i))
 			continue;
 		p->part_rows[rows->part[i]]++;
 		if (rows->part[i] == SL_TRAIN)
@@ -69,7 +70,8 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 		limit = (float) sorted_quantile(sorted, n, upper_percentile / 100);
 	}
 	for (int i = 0; i < rows->rows; i++)
-		train[i] = rows->part[i] == SL_TRAIN && rows->y[i] <= limit;
+		train[i] =
+			rows->part[i] == SL_TRAIN && sl_row_counts(rows, i) && rows->y[i] <= limit;
 	pfree(sorted);
 	p->set.train_weight = train;
 	p->set.validation_weight = validation;
@@ -124,8 +126,20 @@ fit_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 		target->scale = mean; /* both losses only see y in units of its mean */
 }
 
+/* Kept finite where all are alike. */
+static double
+logit_of_mean(const float *label, int n)
+{
+	double sum = 0;
+
+	for (int i = 0; i < n; i++)
+		sum += label[i];
+	sum = Min(Max(sum, 0.5), n - 0.5);
+	return log(sum / (n - sum));
+}
+
 static void
-scale_target(SlPrepared *p, const SlRows *rows)
+scale_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 {
 	float *scaled = huge(rows->rows, sizeof(float));
 	float *sorted = huge(rows->rows, sizeof(float));
@@ -138,15 +152,45 @@ scale_target(SlPrepared *p, const SlRows *rows)
 		if (p->set.train_weight[i] > 0)
 			sorted[n++] = scaled[i];
 	}
-	qsort(sorted, n, sizeof(float), by_value);
-	p->start_value = sorted_quantile(sorted, n, 0.5);
+	if (options->loss == SL_LOSS_BCE)
+		p->start_value = logit_of_mean(sorted, n);
+	else if (options->task == SL_TASK_REGRESSION)
+	{
+		qsort(sorted, n, sizeof(float), by_value);
+		p->start_value = sorted_quantile(sorted, n, 0.5);
+	}
 	pfree(sorted);
 	p->set.y = scaled;
 }
 
-/* Mean and median of the raw target over training rows, by key and over all. */
+/* Rows that are predicted, and the class of each where that is an item. */
 static void
-fit_baselines(SlTrainSource *p, const SlRows *rows)
+set_future(SlPrepared *p, const SlRows *rows, const SlTrainSource *source,
+		   const SlOptions *options)
+{
+	if (rows->use != NULL)
+	{
+		uint8 *future = huge(rows->rows, sizeof(uint8));
+
+		for (int i = 0; i < rows->rows; i++)
+			future[i] = rows->use[i] == SL_ROW_FUTURE;
+		p->set.future = future;
+	}
+	if (options->task == SL_TASK_NEXT_ITEMS)
+	{
+		int32 *item = huge(rows->rows, sizeof(int32));
+
+		for (int i = 0; i < rows->rows; i++)
+			item[i] = isnan(rows->y[i]) ? -1 : (int32) rows->y[i];
+		p->set.item = item;
+		p->set.item_count = source->items->rows;
+	}
+}
+
+/* Mean and median of the raw target over training rows: over all, and by key where a key
+ * has both training and other rows, which with a horizon it never has. */
+static void
+fit_baselines(SlTrainSource *p, const SlRows *rows, const SlOptions *options)
 {
 	float *value = huge(rows->rows, sizeof(float));
 	float *all = huge(rows->rows, sizeof(float));
@@ -164,12 +208,13 @@ fit_baselines(SlTrainSource *p, const SlRows *rows)
 		int n = 0;
 
 		for (int i = rows->start[s]; i < rows->start[s + 1]; i++)
-			if (rows->part[i] == SL_TRAIN && !isnan(rows->y[i]) && !rows->censored[i])
+			if (rows->part[i] == SL_TRAIN && sl_row_counts(rows, i) && !rows->censored[i])
 			{
 				value[n++] = all[all_count++] = rows->y[i];
 				sum += rows->y[i];
 			}
-		if (n == 0)
+		all_sum += sum;
+		if (n == 0 || options->horizon != 0)
 			continue;
 		qsort(value, n, sizeof(float), by_value);
 		p->keys[k] = unconstify(char *, sl_vocabulary_text(rows->keys, s + 1));
@@ -177,7 +222,6 @@ fit_baselines(SlTrainSource *p, const SlRows *rows)
 		p->key_mean[k] = sum / n;
 		p->key_median[k] = sorted_quantile(value, n, 0.5);
 		p->keys_with_rows++;
-		all_sum += sum;
 	}
 	if (all_count > 0)
 	{
@@ -199,7 +243,7 @@ training_rows(const SlRows *rows)
 	bool *use = huge(rows->rows, sizeof(bool));
 
 	for (int i = 0; i < rows->rows; i++)
-		use[i] = rows->part[i] == SL_TRAIN;
+		use[i] = sl_row_fits(rows, i);
 	return use;
 }
 
@@ -211,9 +255,11 @@ fit_texts(SlInputs *inputs, SlRows *rows, int min_count)
 	for (int c = 0; c < inputs->count; c++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (sl_input_has_vocabulary(&inputs->input[c]))
-			sl_input_fit_text(&inputs->input[c], rows->column[c], use, rows->rows,
-							  min_count);
+		if (!sl_input_has_vocabulary(&inputs->input[c]) ||
+			inputs->input[c].role == SL_ROLE_ITEM) /* fitted before it entered */
+			continue;
+		sl_input_fit_text(&inputs->input[c], rows->column[c], use, rows->rows, min_count);
+		sl_items_check_size(inputs->input[c].vocabulary, inputs->input[c].name);
 	}
 	pfree(use);
 }
@@ -224,8 +270,7 @@ fit_inputs(const SlTrainCall *call, const SlTrainSource *source, const SlRows *r
 		   const SlOptions *options)
 {
 	SlInputs *inputs =
-		sl_inputs_choose(call->count, call->names, call->roles, source->readers,
-						 options->columns, options->standardize);
+		sl_inputs_choose(call->count, call->names, call->roles, source->readers, options);
 	bool *use = training_rows(rows);
 
 	for (int c = 0; c < inputs->count; c++)
@@ -238,6 +283,8 @@ fit_inputs(const SlTrainCall *call, const SlTrainSource *source, const SlRows *r
 			*input = source->inputs->input[c];
 			continue;
 		}
+		if (input->role == SL_ROLE_TARGET)
+			continue;
 		sl_input_fit_number(input, rows->column[c], use, rows->rows);
 		if (input->prep == SL_PREP_STANDARDIZE || input->prep == SL_PREP_MIN_MAX)
 			input->mean += isnan(rows->base[c]) ? 0 : rows->base[c];
@@ -292,6 +339,16 @@ base_inputs(const SlModel *base, const SlTrainCall *call, const SlOptions *optio
 						errmsg("warm_start needs the input columns of version %d",
 							   base->version),
 						errhint("Name the same columns in the same roles and order.")));
+	if (base->options.task != options->task ||
+		base->options.past_skips != options->past_skips ||
+		list_length(base->options.item_features) != list_length(options->item_features) ||
+		!sl_options_same_sequences(&base->options, options))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("warm_start needs the task, horizon and sequences of version %d",
+						base->version),
+				 errhint("Give the same task, horizon, sequence_length, past_skips "
+						 "and item_features.")));
 	if (!sl_options_same_target(&base->options, options))
 		ereport(
 			ERROR,
@@ -304,19 +361,50 @@ base_inputs(const SlModel *base, const SlTrainCall *call, const SlOptions *optio
 	return base->inputs;
 }
 
-SlTrainSource *
-sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel *base,
-			   Size limit)
+/* Columns to read: the inputs, then item features, which a warm start has already. */
+static SlRequest
+source_request(const SlTrainCall *call, const SlOptions *options, const SlSplit *split,
+			   int features)
 {
-	SlTrainSource *source = palloc0(sizeof(SlTrainSource));
 	SlRequest request = {.source = call->source,
 						 .partition_by = call->partition_by,
 						 .order_by = call->order_by,
 						 .target = call->target,
 						 .censored = call->censored,
-						 .split = &source->split,
-						 .count = call->count,
-						 .names = call->names};
+						 .split = split,
+						 .labels = options->task == SL_TASK_BINARY ||
+								   options->task == SL_TASK_SKIP,
+						 .unique = sl_sequence_is_ordered(options),
+						 .count = call->count + features,
+						 .names = palloc(sizeof(char *) * (call->count + features + 1))};
+
+	memcpy(request.names, call->names, sizeof(char *) * call->count);
+	for (int f = 0; f < features; f++)
+		request.names[call->count + f] = list_nth(options->item_features, f);
+	return request;
+}
+
+/* From own values to what enters the network, with vocabularies fitted on the way. */
+static void
+enter(SlTrainSource *source, const SlOptions *options, bool fit)
+{
+	SlRows *rows = source->rows;
+
+	sl_rows_cut(rows, source->inputs, options);
+	if (sl_inputs_items(source->inputs) != NULL)
+		source->items = sl_items_fit(rows, source->inputs, options, fit);
+	sl_rows_enter(rows, source->inputs, options);
+	if (fit)
+		fit_texts(source->inputs, rows, options->min_count);
+}
+
+SlTrainSource *
+sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel *base,
+			   Size limit)
+{
+	SlTrainSource *source = palloc0(sizeof(SlTrainSource));
+	int features = base ? 0 : list_length(options->item_features);
+	SlRequest request;
 	SlSplit *split = &source->split;
 	SlCursor *cursor;
 
@@ -324,18 +412,19 @@ sl_source_read(const SlTrainCall *call, const SlOptions *options, const SlModel 
 	if (split->by == SL_SPLIT_TIME && split->test_from == NULL &&
 		split->validation_from == NULL)
 		sl_split_find_cuts(split, call->source, call->order_by);
+	request = source_request(call, options, split, features);
 	cursor = sl_cursor_open(&request, false);
 	source->readers = cursor->reader + SL_COLUMNS;
-	source->inputs =
-		base ? base_inputs(base, call, options)
-			 : sl_inputs_choose(call->count, call->names, call->roles, source->readers,
-								options->columns, options->standardize);
-	source->rows = sl_rows_read(cursor, source->inputs, split, base == NULL, limit);
+	source->inputs = base ? base_inputs(base, call, options)
+						  : sl_inputs_choose(call->count, call->names, call->roles,
+											 source->readers, options);
+	source->rows = sl_rows_read(cursor, source->inputs, features,
+								request.names + call->count, split, base == NULL, limit);
 	sl_cursor_close(cursor);
 	check_target(source->rows, options);
-	if (base == NULL)
-		fit_texts(source->inputs, source->rows, options->min_count);
-	fit_baselines(source, source->rows);
+	enter(source, options, base == NULL);
+	if (options->task != SL_TASK_NEXT_ITEMS)
+		fit_baselines(source, source->rows, options);
 	return source;
 }
 
@@ -357,8 +446,8 @@ sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
 		p->set.target = base->scale;
 	}
 	p->bytes = (Size) rows->rows *
-			   (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 5) +
-				2 * sizeof(uint8));
+			   (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 6) +
+				3 * sizeof(uint8));
 	if (p->bytes > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
@@ -368,7 +457,8 @@ sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
 				 errhint("Raise sessionlen.memory_limit, or use fewer or smaller columns "
 						 "(one_hot is wide).")));
 	make_features(p, rows);
-	scale_target(p, rows);
+	scale_target(p, rows, options);
+	set_future(p, rows, source, options);
 	if (call->clusters)
 		p->bytes += sizeof(float) * (Size) source->rows->rows * call->count;
 	p->set.rows = rows->rows;

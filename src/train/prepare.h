@@ -6,23 +6,9 @@
 #define SL_PREPARE_H
 
 #include "store/store.h"
+#include "train/call.h"
+#include "train/items.h"
 #include "train/rows.h"
-
-/* The arguments of train() but the options. */
-typedef struct SlTrainCall
-{
-	char *model;
-	char *source;
-	char *target;
-	char *partition_by;
-	char *order_by;
-	char *censored; /* NULL: none */
-	char *task;
-	char *clusters; /* a stored clustering, or NULL */
-	int count;		/* input columns, all roles */
-	char **names;
-	SlRole *roles;
-} SlTrainCall;
 
 /* What all networks of a version share. */
 typedef struct SlTrainSource
@@ -30,6 +16,7 @@ typedef struct SlTrainSource
 	SlRows *rows;
 	SlInputs *inputs; /* vocabularies are fitted; numbers are not */
 	SlValueReader *readers;
+	SlItems *items; /* NULL without an item column */
 	SlSplit split;
 	int keys_with_rows; /* baselines by key: training rows, mean, median */
 	char **keys;
@@ -47,7 +34,8 @@ typedef struct SlPrepared
 	SlInputs *inputs;
 	SlTrainSet set;
 	int64 part_rows[3]; /* with a known target */
-	double start_value; /* median of the transformed training target */
+	double start_value; /* median of the transformed training target; the logit of its
+						   mean where it is 0 or 1 */
 	Size bytes;			/* of memory it holds, columns of the source included */
 } SlPrepared;
 

@@ -102,7 +102,7 @@ hook_epoch(void *arg, const SlEpoch *epoch)
 }
 
 static void
-plan_from_options(SlTrainPlan *plan, const SlOptions *options)
+plan_from_options(SlTrainPlan *plan, const SlOptions *options, int items)
 {
 	*plan = (SlTrainPlan){.batch_size = options->batch_size,
 						  .sequence_length = options->sequence_length,
@@ -116,8 +116,10 @@ plan_from_options(SlTrainPlan *plan, const SlOptions *options)
 						  .schedule = (SlScheduleKind) options->schedule,
 						  .warmup = options->warmup,
 						  .clip_norm = (float) options->clip_norm,
-						  .weight_decay = (float) options->weight_decay};
-	sl_loss_from_options(&plan->loss, options);
+						  .weight_decay = (float) options->weight_decay,
+						  .negatives = options->negatives,
+						  .teacher_forcing = (float) options->teacher_forcing};
+	sl_loss_from_options(&plan->loss, options, items);
 }
 
 static void *
@@ -264,6 +266,45 @@ copy_base_weights(SlRun *run, const SlModel *base)
 								 sl_optim_moments(run->plan.optimizer), params->total);
 }
 
+/* A network of one output starts from the training target's median, or the logit of its
+ * mean; a softmax over items from their shares of the training rows. */
+static void
+start_head(SlRun *run)
+{
+	const SlOptions *options = run->options;
+	const SlItems *items = run->source->items;
+	float *bias = run->state.value + run->net->params.item[run->net->head_bias].offset;
+	double rows = 0;
+
+	if (options->task != SL_TASK_NEXT_ITEMS)
+	{
+		if (run->net->spec.outputs == 1)
+			bias[0] = (float) run->prepared->start_value;
+		return;
+	}
+	if (options->loss != SL_LOSS_CROSS_ENTROPY &&
+		options->loss != SL_LOSS_SAMPLED_SOFTMAX)
+		return;
+	for (int i = 0; i < items->count; i++)
+		rows += items->rows[i] + 1.0;
+	for (int i = 0; i < items->count; i++)
+		bias[i] = (float) log((items->rows[i] + 1.0) / rows);
+}
+
+static void
+start_features(SlRun *run)
+{
+	const SlItems *items = run->source->items;
+	const SlParams *params = &run->net->params;
+
+	if (items == NULL || items->feature == NULL)
+		return;
+	for (int p = 0; p < params->count; p++)
+		if (strcmp(params->item[p].name, "item_features.weight") == 0)
+			memcpy(run->state.value + params->item[p].offset, items->feature,
+				   sizeof(float) * (Size) params->item[p].rows * params->item[p].cols);
+}
+
 static void
 initial_weights(SlRun *run)
 {
@@ -279,10 +320,8 @@ initial_weights(SlRun *run)
 							run->state.value, &work);
 	if (status != SL_OK)
 		elog(ERROR, "could not initialise weights: status %d", (int) status);
-	/* a network of one output starts from the training target's median */
-	if (run->net->spec.outputs == 1)
-		run->state.value[params->item[run->net->head_bias].offset] =
-			(float) run->prepared->start_value;
+	start_head(run);
+	start_features(run);
 }
 
 static void
@@ -316,11 +355,10 @@ version_row(const SlRun *run)
 	SlVersionRow row = {.model = call->model,
 						.version = run->version,
 						.source = call->source,
-						.target = call->target,
+						.target = call->target ? call->target : call->item,
 						.partition_by = call->partition_by,
 						.order_by = call->order_by,
 						.censored = call->censored,
-						.task = call->task,
 						.options = run->options,
 						.inputs = run->prepared->inputs,
 						.scale = &run->prepared->set.target,
@@ -346,7 +384,8 @@ store_run(const SlRun *run)
 		sl_store_network(&row, run->cluster, &run->result);
 		return;
 	}
-	sl_store_vocabularies(model, run->version, run->prepared->inputs);
+	sl_store_vocabularies(model, run->version, run->prepared->inputs,
+						  source->items ? source->items->rows : NULL);
 	sl_store_checkpoint(model, run->version, &run->state,
 						sl_optim_moments(run->plan.optimizer), run->net->params.total);
 	sl_store_baselines(model, run->version, source->keys_with_rows, source->keys,
@@ -367,7 +406,8 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 	Size bytes;
 
 	run->net = palloc(sizeof(SlNet));
-	plan_from_options(&run->plan, run->options);
+	plan_from_options(&run->plan, run->options,
+					  run->source->items ? run->source->items->count : 0);
 	sl_net_from_options(run->net, run->options, run->prepared->inputs, &run->plan.loss);
 	run->plan.loss.one = (float) (1 / run->prepared->set.target.scale);
 	bytes = begin_workers(run, limit);

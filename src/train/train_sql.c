@@ -21,120 +21,6 @@
 
 PG_FUNCTION_INFO_V1(sl_train_model);
 
-/* ---- arguments ---- */
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("%s must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
-/* A name the parser would not cut off. */
-static void
-check_name(const char *value, const char *name)
-{
-	if (value[0] == '\0')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s must not be empty", name)));
-	if (strlen(value) >= NAMEDATALEN)
-		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("%s is too long", name),
-						errdetail("Names have at most %d bytes.", NAMEDATALEN - 1)));
-}
-
-static char *
-name_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	char *value = text_argument(fcinfo, number, name);
-
-	check_name(value, name);
-	return value;
-}
-
-/* Appends the columns of one role's array argument. */
-static void
-role_argument(FunctionCallInfo fcinfo, int number, const char *name, SlRole role,
-			  SlTrainCall *call)
-{
-	ArrayType *array;
-	Datum *element;
-	bool *isnull;
-	int count;
-
-	if (PG_ARGISNULL(number))
-		return;
-	array = PG_GETARG_ARRAYTYPE_P(number);
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &element, &isnull, &count);
-	call->names = call->names
-					  ? repalloc(call->names, sizeof(char *) * (call->count + count + 1))
-					  : palloc(sizeof(char *) * (count + 1));
-	call->roles = call->roles
-					  ? repalloc(call->roles, sizeof(SlRole) * (call->count + count + 1))
-					  : palloc(sizeof(SlRole) * (count + 1));
-	for (int i = 0; i < count; i++)
-	{
-		char *column;
-
-		if (isnull[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("%s must not hold NULL", name)));
-		column = TextDatumGetCString(element[i]);
-		check_name(column, psprintf("a name in %s", name));
-		for (int j = 0; j < call->count; j++)
-			if (strcmp(call->names[j], column) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("column \"%s\" is named twice as an input", column)));
-		call->names[call->count] = column;
-		call->roles[call->count++] = role;
-	}
-}
-
-/* The future must not leak: the target is known only after the row. */
-static void
-check_roles(const SlTrainCall *call)
-{
-	if (call->count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no input column"),
-						errhint("Name columns in known, static or observed.")));
-	for (int i = 0; i < call->count; i++)
-		if (call->roles[i] != SL_ROLE_OBSERVED &&
-			(strcmp(call->names[i], call->target) == 0 ||
-			 (call->censored && strcmp(call->names[i], call->censored) == 0)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("column \"%s\" is not known before its row happens",
-							call->names[i]),
-					 errdetail("The network would read the answer."),
-					 errhint("Name it in observed: it then enters one row later.")));
-}
-
-static void
-read_call(FunctionCallInfo fcinfo, SlTrainCall *call)
-{
-	memset(call, 0, sizeof(*call));
-	call->model = name_argument(fcinfo, 0, "model");
-	call->source = text_argument(fcinfo, 1, "source");
-	call->target = name_argument(fcinfo, 2, "target");
-	call->partition_by = name_argument(fcinfo, 3, "partition_by");
-	call->order_by = name_argument(fcinfo, 4, "order_by");
-	role_argument(fcinfo, 5, "known", SL_ROLE_KNOWN, call);
-	role_argument(fcinfo, 6, "static", SL_ROLE_STATIC, call);
-	role_argument(fcinfo, 7, "observed", SL_ROLE_OBSERVED, call);
-	call->censored = PG_ARGISNULL(8) ? NULL : name_argument(fcinfo, 8, "censored");
-	call->task =
-		PG_ARGISNULL(9) ? pstrdup("regression") : text_argument(fcinfo, 9, "task");
-	call->clusters = PG_ARGISNULL(10) ? NULL : text_argument(fcinfo, 10, "clusters");
-	if (strcmp(call->task, "regression") != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unrecognized task \"%s\"", call->task),
-						errhint("Valid tasks are: regression.")));
-	check_roles(call);
-}
-
 /*
  * By which runs of a search are compared: the validation loss, or the MAE where the
  * losses themselves differ; training loss without validation rows.
@@ -174,20 +60,28 @@ result_row(FunctionCallInfo fcinfo, const SlRun *run)
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
+/* Whether validation losses of the two can't be compared. */
+static bool
+other_loss(const SlOptions *a, const SlOptions *b)
+{
+	return a->loss != b->loss || a->quantiles != b->quantiles ||
+		   memcmp(a->quantile, b->quantile, sizeof(a->quantile)) != 0;
+}
+
 /*
  * The options of every run, read before any of them starts: a mistake in the last one
- * should not cost the others' time.  The data is prepared once, for options.
+ * should not cost the others' time.  The data is prepared once, for the first.
  */
 static SlOptions *
-read_combinations(const SlOptions *options, Jsonb *given, List *search, bool *by_mae)
+read_combinations(const SlTrainCall *call, Jsonb *given, List *search, bool *by_mae)
 {
 	SlOptions *combined = palloc(sizeof(SlOptions) * list_length(search));
 
 	*by_mae = false;
 	for (int i = 0; i < list_length(search); i++)
 	{
-		sl_options_read(&combined[i], given, list_nth(search, i));
-		if (!sl_options_same_target(&combined[i], options))
+		sl_options_read(&combined[i], call->task, given, list_nth(search, i));
+		if (!sl_options_same_target(&combined[i], &combined[0]))
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -195,11 +89,21 @@ read_combinations(const SlOptions *options, Jsonb *given, List *search, bool *by
 					 "a search can't go over losses that scale the target differently"),
 				 errdetail("The losses mape and weibull take it as it is."),
 				 errhint("Give target_transform none, or search them apart.")));
-		*by_mae |= combined[i].loss != combined[0].loss ||
-				   combined[i].quantiles != combined[0].quantiles ||
-				   memcmp(combined[i].quantile, combined[0].quantile,
-						  sizeof(combined[0].quantile)) != 0;
+		if (!sl_options_same_sequences(&combined[i], &combined[0]))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a search can't go over options that prepare the data "
+							"differently"),
+					 errdetail("All combinations share one preparation of the data, one "
+							   "horizon and, with a horizon, one sequence_length."),
+					 errhint("Give the horizon, or search them apart.")));
+		*by_mae |= other_loss(&combined[i], &combined[0]);
 	}
+	if (*by_mae && call->task == SL_TASK_NEXT_ITEMS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("a search can't go over losses in task next_items"),
+						errdetail("Their values can't be compared."),
+						errhint("Train with each and compare the versions.")));
 	return combined;
 }
 
@@ -221,7 +125,8 @@ sl_train_model(PG_FUNCTION_ARGS)
 {
 	MemoryContext outer = CurrentMemoryContext;
 	Size limit = (Size) sl_memory_limit * 1024;
-	Jsonb *given = PG_ARGISNULL(11) ? NULL : PG_GETARG_JSONB_P(11);
+	Jsonb *given =
+		PG_ARGISNULL(SL_ARG_OPTIONS) ? NULL : PG_GETARG_JSONB_P(SL_ARG_OPTIONS);
 	SlTrainCall call;
 	SlOptions options;
 	SlOptions *combined;
@@ -235,8 +140,10 @@ sl_train_model(PG_FUNCTION_ARGS)
 	SlRun best = {0};
 	Datum row;
 
-	read_call(fcinfo, &call);
-	sl_options_read(&options, given, NULL);
+	sl_call_read(fcinfo, &call);
+	if (call.task == SL_TASK_NEXT_ITEMS)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("task next_items can't be trained yet")));
 	search = sl_options_search(given);
 	if (search != NIL && call.clusters)
 		ereport(
@@ -245,14 +152,11 @@ sl_train_model(PG_FUNCTION_ARGS)
 			 errmsg("a search can't be combined with clusters"),
 			 errhint(
 				 "Search without clusters first, then train with the best options.")));
-	if (options.mixed && call.clusters == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("standardize \"mixed\" needs clusters"),
-				 errhint("Name a clustering made by sessionlen.cluster() in clusters.")));
 	if (search == NIL)
 		search = list_make1(NULL);
-	combined = read_combinations(&options, given, search, &by_mae);
+	combined = read_combinations(&call, given, search, &by_mae);
+	options = combined[0];
+	sl_call_check(&call, &options);
 	SPI_connect();
 	(void) sl_store_blas(); /* a missing library is known before the work */
 	first_version = sl_store_begin(call.model);
@@ -264,6 +168,8 @@ sl_train_model(PG_FUNCTION_ARGS)
 	if (options.warm_start)
 		base = sl_store_load(call.model, 0);
 	source = sl_source_read(&call, &options, base, limit);
+	for (int i = 0; source->items && i < list_length(search); i++)
+		sl_options_for_items(&combined[i], source->items->count);
 	if (call.clusters)
 	{
 		clusters = sl_clusters_read(&call, source->rows, &combined[0], given);

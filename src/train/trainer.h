@@ -24,6 +24,7 @@ typedef struct SlTrainSet
 	const int32_t *const *code; /* [embeddings][rows] */
 	const float *y;				/* [rows], transformed */
 	const int32_t *item;		/* [rows], the class to predict, -1: none; NULL: y is */
+	const int64_t *item_count;	/* [net's items], training rows each has; NULL likewise */
 	const uint8_t *future;		/* [rows], as in SlBatch; NULL: none.  Else sequences are
 								   taken whole: their last sequence_length rows */
 	const float
@@ -50,6 +51,8 @@ typedef struct SlTrainPlan
 	int warmup;
 	float clip_norm;
 	float weight_decay;
+	int negatives;		   /* items a step draws, by losses that draw */
+	float teacher_forcing; /* share of steps in which a decoder is given the true item */
 } SlTrainPlan;
 
 typedef struct SlEpoch

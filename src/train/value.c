@@ -143,6 +143,16 @@ sl_value_number(const SlValueReader *reader, Datum value, const char *column)
 	return number;
 }
 
+void
+sl_value_check_label(double number, const char *column)
+{
+	if (number != 0 && number != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("column \"%s\" holds %.15g, which is neither 0 nor 1",
+							   column, number),
+						errhint("Give a boolean, 0 or 1, or NULL where it is unknown.")));
+}
+
 char *
 sl_value_text(SlValueReader *reader, Datum value, bool fold)
 {
