@@ -57,8 +57,8 @@ share_array(SlArena *arena, const void *from, size_t count, size_t width, bool f
  * of a shard read.  A new array of SlTrainSet has to be named here.
  */
 static SlTrainSet
-share_set(SlArena *arena, const SlTrainSet *from, int embeddings, const int32_t **code,
-		  bool fill)
+share_set(SlArena *arena, const SlTrainSet *from, const SlNetSpec *spec,
+		  const int32_t **code, bool fill)
 {
 	SlTrainSet set = *from;
 	size_t rows = from->rows;
@@ -66,12 +66,15 @@ share_set(SlArena *arena, const SlTrainSet *from, int embeddings, const int32_t 
 	set.start = share_array(arena, from->start, (size_t) from->sequences + 1,
 							sizeof(*set.start), fill);
 	set.x = share_array(arena, from->x, rows * from->inputs, sizeof(*set.x), fill);
-	for (int e = 0; e < embeddings; e++) /* a member only asks whether there is one */
+	for (int e = 0; e < spec->embeddings;
+		 e++) /* a member only asks whether there is one */
 		code[e] = share_array(arena, fill ? from->code[e] : (const void *) code, rows,
 							  sizeof(int32_t), fill);
 	set.code = code;
 	set.y = share_array(arena, from->y, rows, sizeof(*set.y), fill);
 	set.item = share_array(arena, from->item, rows, sizeof(*set.item), fill);
+	set.item_count =
+		share_array(arena, from->item_count, spec->items, sizeof(*set.item_count), fill);
 	set.future = share_array(arena, from->future, rows, sizeof(*set.future), fill);
 	set.train_weight =
 		share_array(arena, from->train_weight, rows, sizeof(*set.train_weight), fill);
@@ -92,7 +95,7 @@ sl_step_share(SlStep *step, const SlTrainState *state, SlArena *own)
 	View *view = sl_alloc(own, 1, sizeof(View));
 	const int32_t *code[SL_MAX_EMBEDDINGS];
 	size_t total = step->net->params.total;
-	SlTrainSet set = share_set(arena, step->set, step->net->spec.embeddings, code, fill);
+	SlTrainSet set = share_set(arena, step->set, &step->net->spec, code, fill);
 
 	if (fill && arena->used != SIZE_MAX && view != NULL)
 	{
@@ -142,8 +145,7 @@ join(SlStep *step, View *view, void *shared, size_t size, SlArena *own)
 	view->net = segment->net;
 	view->plan = segment->plan;
 	view->net.spec.arch = sl_arch_find(segment->arch);
-	view->set =
-		share_set(&arena, &segment->set, view->net.spec.embeddings, view->code, false);
+	view->set = share_set(&arena, &segment->set, &view->net.spec, view->code, false);
 	step->net = &view->net;
 	step->plan = &view->plan;
 	step->set = &view->set;
