@@ -43,6 +43,7 @@ typedef struct Comparison
 	bool same_target;
 	bool same_rows;
 	Jsonb *reference; /* or NULL */
+	bool measured;	  /* some of its scores are of another measure, ours by it given */
 	int rows;
 	Row row[MAX_MODELS * SL_PREDICTORS];
 } Comparison;
@@ -142,41 +143,128 @@ read_models(Comparison *c, ArrayType *models, const char *source)
 	qsort(c->row, c->rows, sizeof(Row), by_error);
 }
 
-/* ---- writing ---- */
+/* ---- references ---- */
+
+/*
+ * A predictor's reference is a score, an array of them, or an object: score, measured
+ * (ours where the score is of another measure), note.
+ */
+static void
+wrong_reference(const Row *row)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("reference \"%s\" must be a number, an array of numbers or an object",
+					row->server_name),
+			 errhint("An object has score, a number or an array of numbers, and may have "
+					 "measured, a number, and note, a text.")));
+}
+
+static JsonbContainer *
+container_of(const JsonbValue *value, bool object)
+{
+	if (value == NULL || value->type != jbvBinary ||
+		(object ? !JsonContainerIsObject(value->val.binary.data)
+				: !JsonContainerIsArray(value->val.binary.data)))
+		return NULL;
+	return value->val.binary.data;
+}
+
+/* A field of a predictor's reference; of one that is no object only the score is there.
+ */
+static JsonbValue *
+reference_field(const Comparison *c, const Row *row, const char *field)
+{
+	JsonbValue *value =
+		c->reference ? sl_json_get(&c->reference->root, row->server_name) : NULL;
+	JsonbContainer *object = container_of(value, true);
+
+	if (object)
+		return sl_json_get(object, field);
+	return strcmp(field, "score") == 0 ? value : NULL;
+}
 
 static void
-cell_of_reference(Comparison *c, const Row *row)
+append_score(StringInfo out, const Row *row, const JsonbValue *value)
 {
-	JsonbValue *value = sl_json_get(&c->reference->root, row->server_name);
-
-	if (value != NULL && value->type != jbvNumeric)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("reference \"%s\" must be a number", row->server_name)));
-	if (value == NULL)
-		sl_html_cell(&c->page, "");
-	else
-		sl_html_cell_fixed(&c->page, sl_json_number(value), 3);
+	if (value->type != jbvNumeric)
+		wrong_reference(row);
+	appendStringInfo(out, "%s%.3f", out->len ? ", " : "", sl_json_number(value));
 }
+
+/* Numbers as a cell shows them; "" where there are none. */
+static char *
+scores_text(const Row *row, const JsonbValue *value)
+{
+	JsonbContainer *array = container_of(value, false);
+	StringInfoData out;
+
+	initStringInfo(&out);
+	if (array)
+		for (uint32 i = 0; i < JsonContainerSize(array); i++)
+			append_score(&out, row, getIthJsonbValueFromContainer(array, i));
+	else if (value)
+		append_score(&out, row, value);
+	return out.data;
+}
+
+static void
+cells_of_reference(Comparison *c, const Row *row)
+{
+	sl_html_cell_digits(&c->page, scores_text(row, reference_field(c, row, "score")));
+	if (!c->measured)
+		return;
+	sl_html_cell_digits(&c->page, scores_text(row, reference_field(c, row, "measured")));
+}
+
+static void
+notes_of_references(Comparison *c)
+{
+	sl_html_paragraph(
+		&c->page, "note",
+		c->measured
+			? "Reference: scores reported elsewhere, as given with the call. By its "
+			  "measure: what is measured here in the way of a reference that is no "
+			  "normalized MAE."
+			: "Reference: normalized MAE reported elsewhere, as given with the call.");
+	for (int i = 0; i < c->rows; i++)
+	{
+		JsonbValue *note = reference_field(c, &c->row[i], "note");
+
+		if (note == NULL)
+			continue;
+		if (note->type != jbvString)
+			wrong_reference(&c->row[i]);
+		sl_html_paragraph(
+			&c->page, "note",
+			psprintf("%s: %s", c->row[i].name, sl_utf8(sl_json_cstring(note))));
+	}
+}
+
+/* ---- writing ---- */
 
 static void
 section_errors(Comparison *c)
 {
-	static const char *const heads[] = {"predictor", "#rows",	   "#MAE",
-										"#RMSE",	 "#median AE", "#normalized MAE",
-										"#reference"};
+	static const char *const heads[] = {"predictor",  "#rows",			"#MAE",
+										"#RMSE",	  "#median AE",		"#normalized MAE",
+										"#reference", "#by its measure"};
 	SlHtml *page = &c->page;
 	double most = 0;
 	int decimals;
 
 	for (int i = 0; i < c->rows; i++)
+	{
 		most = fmax(most, c->row[i].score.mae);
+		c->measured |= reference_field(c, &c->row[i], "measured") != NULL;
+	}
 	decimals = sl_decimals(most);
 	sl_html_section(page, "errors", "Errors beside the baselines");
 	sl_html_table(page, psprintf("Errors of %s%s on held-out rows, the smallest first",
 								 c->same_target ? c->reported[0]->target
 												: "each model\u2019s target",
 								 sl_unit_suffix(c->unit)));
-	sl_html_heads(page, c->reference ? 7 : 6, heads);
+	sl_html_heads(page, 6 + (c->reference != NULL) + c->measured, heads);
 	for (int i = 0; i < c->rows; i++)
 	{
 		const Row *row = &c->row[i];
@@ -191,7 +279,7 @@ section_errors(Comparison *c)
 		sl_html_cell_fixed(page, row->score.median_ae, decimals);
 		sl_html_cell_fixed(page, row->score.normalized_mae, 3);
 		if (c->reference)
-			cell_of_reference(c, row);
+			cells_of_reference(c, row);
 		sl_html_row_end(page);
 	}
 	sl_html_table_end(page);
@@ -205,9 +293,7 @@ section_errors(Comparison *c)
 		"Normalized MAE is the error divided by that of each user\u2019s mean on the "
 		"same rows: below 1 is better than it.");
 	if (c->reference)
-		sl_html_paragraph(
-			page, "note",
-			"Reference: normalized MAE reported elsewhere, as given with the call.");
+		notes_of_references(c);
 	sl_html_section_end(page);
 }
 
@@ -307,7 +393,7 @@ sl_report_models(PG_FUNCTION_ARGS)
 	if (c->reference && !JB_ROOT_IS_OBJECT(c->reference))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("reference must be a JSON object of numbers by predictor"),
+				 errmsg("reference must be a JSON object of scores by predictor"),
 				 errhint("For instance: {\"my_model\": 0.87, \"user mean\": 1}.")));
 	initStringInfo(&html); /* in the caller's context, before SPI has its own */
 	SPI_connect();

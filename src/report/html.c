@@ -176,6 +176,12 @@ sl_html_cell(SlHtml *page, const char *text)
 }
 
 void
+sl_html_cell_digits(SlHtml *page, const char *text)
+{
+	element(page, "<td class=\"n\">", text, "</td>");
+}
+
+void
 sl_html_cell_number(SlHtml *page, double value)
 {
 	sl_put(&page->out, "<td class=\"n\">");

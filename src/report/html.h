@@ -37,6 +37,8 @@ extern void sl_html_row_head(SlHtml *page, const char *text);
 extern void sl_html_row_head_own(SlHtml *page, const char *text);
 extern void sl_html_row_end(SlHtml *page);
 extern void sl_html_cell(SlHtml *page, const char *text);
+/* Digits that are a text already, on the right. */
+extern void sl_html_cell_digits(SlHtml *page, const char *text);
 extern void sl_html_cell_number(SlHtml *page, double value);
 extern void sl_html_cell_count(SlHtml *page, long long value);
 extern void sl_html_cell_fixed(SlHtml *page, double value, int decimals);

@@ -138,6 +138,16 @@ SELECT count(*), bool_and(abs(replace(cell[3], ',', '')::float8 - mae) <= 0.51) 
 SELECT array_agg(m ORDER BY n) = array_agg(m ORDER BY m) AS smallest_first
   FROM unnest(report_text(:'page', '//h:section[@id = "errors"]//h:tbody/h:tr/h:td[2]/text()')) WITH ORDINALITY u(t, n),
 	   LATERAL (SELECT replace(t, ',', '')::float8) x(m);
+-- references in detail: several scores, one of another measure with ours by it, a note
+SELECT sessionlen.report(ARRAY['report', 'report_other'], reference =>
+	'{"report": {"score": 0.62, "measured": 0.4449, "note": "divided <otherwise>"}, "report_other": [0.81, 0.79], "user mean": {"score": [1]}}') AS page \gset
+SELECT rc[1] AS name, rc[7] AS reference, rc[8] AS by_its_measure
+  FROM unnest(xpath('//h:section[@id = "errors"]//h:tbody/h:tr', xmlparse(DOCUMENT :'page'), '{{h, http://www.w3.org/1999/xhtml}}')) r,
+	   LATERAL (SELECT array_agg(coalesce((xpath('/*/text()', c))[1]::text, '') ORDER BY n)
+				  FROM unnest(xpath('/h:tr/*', r, '{{h, http://www.w3.org/1999/xhtml}}')) WITH ORDINALITY u(c, n)) x(rc)
+ ORDER BY 1;
+SELECT unnest(report_text(:'page', '//h:section[@id = "errors"]//h:thead//h:th/text()')) AS head;
+SELECT unnest(report_text(:'page', '//h:section[@id = "errors"]/h:p/text()')) AS says;
 -- not comparable row by row: said so, with the baselines of each
 SELECT report_text(page, '//h:section[@id = "errors"]/h:p[not(@class)]/text()') AS says,
 	   report_count(page, '//h:section[@id = "errors"]//h:tbody/h:tr') AS rows, report_count(page, '//s:svg') AS drawings
@@ -148,6 +158,10 @@ SELECT sessionlen.report(NULL::text[]);
 SELECT sessionlen.report('{report,report_none}'::text[]);
 SELECT sessionlen.report('{report}'::text[], reference => '[1]');
 SELECT sessionlen.report('{report}'::text[], reference => '{"report": "good"}');
+SELECT sessionlen.report('{report}'::text[], reference => '{"report": [0.8, "good"]}');
+SELECT sessionlen.report('{report}'::text[], reference => '{"report": {"score": {}}}');
+SELECT sessionlen.report('{report}'::text[], reference => '{"report": {"score": 1, "measured": true}}');
+SELECT sessionlen.report('{report}'::text[], reference => '{"report": {"score": 1, "note": 5}}');
 
 -- Nothing a user names becomes markup, whatever it is.
 CREATE TABLE "report <b onclick='x'>&t" AS
