@@ -52,8 +52,10 @@ CREATE TABLE sessionlen.model_versions (
 	seconds float8,
 	stopped_early boolean,
 	blas text NOT NULL,
+	clusters text,
 	PRIMARY KEY (model, version)
 );
+COMMENT ON COLUMN sessionlen.model_versions.clusters IS 'the clustering whose labels it took over, if it has a network for each cluster';
 COMMENT ON TABLE sessionlen.model_versions IS 'every trained version: source, roles, options, preprocessing, result';
 COMMENT ON COLUMN sessionlen.model_versions.id IS 'names the version for good; a backend''s cache goes by it';
 COMMENT ON COLUMN sessionlen.model_versions.options IS 'all options of the run, defaults filled in';

@@ -47,13 +47,15 @@ demo()
 	cd "$sl_src" && query <doc/demo/demo.sql
 }
 
-# Pages about the models, for a browser; the reference is the study's table of scores.
+# Pages about the models, for a browser; the references are the study's table of scores.
 report()
 {
 	query -At -o "$dir/listening.html" -c "SELECT sessionlen.report('listening')" &&
+		query -At -o "$dir/clusters.html" -c "SELECT sessionlen.report('kmeans_standardized')" &&
 		query -At -o "$dir/models.html" -c "SELECT sessionlen.report(
-			ARRAY['gru', 'lstm', 'layered_lstm', 'listening'], reference =>
-			'{\"gru\": 0.87, \"lstm\": 0.87, \"layered_lstm\": 0.87, \"user mean\": 1}')"
+			(SELECT array_agg(model ORDER BY model) FROM sessionlen.models), reference =>
+			(SELECT jsonb_object_agg(run, jsonb_strip_nulls(jsonb_build_object('score', study,
+				'measured', ours_by_its_measure, 'note', note))) FROM study_beside_ours))"
 }
 
 query()
@@ -104,6 +106,7 @@ look at the models in a browser:
 
     $dir/models.html
     $dir/listening.html
+    $dir/clusters.html
 
 and stop and remove it all with
 

@@ -198,17 +198,13 @@ read_clustering(const char *name, const char *source)
 	c.source = source ? pstrdup(source) : SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
 	c.key = SPI_getvalue(row, SPI_tuptable->tupdesc, 2);
 	c.clusters = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 3, &isnull));
-	if (c.clusters > MAX_CLUSTERS)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("clustering \"%s\" has too many clusters to plot", name),
-						errdetail("It has %d; a plot shows at most %d.", c.clusters,
-								  MAX_CLUSTERS)));
 	SPI_freetuptable(SPI_tuptable);
 	return c;
 }
 
 static Numbers
-read_points(const char *name, const Clustering *c, const char *x, const char *y)
+read_points(const char *name, const char *source, const char *key, const char *x,
+			const char *y)
 {
 	Datum arg = CStringGetTextDatum(name);
 	Numbers n = {.columns = 3};
@@ -220,11 +216,11 @@ read_points(const char *name, const Clustering *c, const char *x, const char *y)
 	appendStringInfo(&sql, " s.%s::pg_catalog.float8, l.cluster::pg_catalog.float8",
 					 quote_identifier(y));
 	appendStringInfo(&sql, " FROM %s s JOIN sessionlen.cluster_labels l",
-					 sl_source_sql(c->source));
+					 sl_source_sql(source));
 	appendStringInfo(&sql,
 					 " ON l.key OPERATOR(pg_catalog.=) s.%s::pg_catalog.text"
 					 " WHERE l.name OPERATOR(pg_catalog.=) $1",
-					 quote_identifier(c->key));
+					 quote_identifier(key));
 	appendStringInfoString(&sql, " ORDER BY l.key COLLATE pg_catalog.\"C\"");
 	read_numbers(&n, open_query(sql.data, 1, (Oid[]){TEXTOID}, &arg, NULL));
 	return n;
@@ -268,6 +264,43 @@ find_centers(SlCloud *cloud, const Numbers *n)
 			cloud->center_x[c] = cloud->center_y[c] = NAN;
 }
 
+SlCloud *
+sl_read_cloud(const char *name, const char *source, const char *key, int clusters,
+			  const char *x, const char *y)
+{
+	SlCloud *cloud = palloc(sizeof(SlCloud));
+	size_t *drawn = palloc(sizeof(size_t) * SL_DRAWN_ROWS);
+	Numbers n;
+
+	if (clusters > MAX_CLUSTERS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("clustering \"%s\" has too many clusters to plot", name),
+						errdetail("It has %d; a plot shows at most %d.", clusters,
+								  MAX_CLUSTERS)));
+	n = read_points(name, source, key, x, y);
+	if (n.rows == 0)
+		return NULL;
+	*cloud = (SlCloud){.name = sl_utf8(name),
+					   .x_name = sl_utf8(x),
+					   .y_name = sl_utf8(y),
+					   .all = n.rows,
+					   .points = sl_sample_rows(n.rows, SL_DRAWN_ROWS, drawn),
+					   .clusters = clusters};
+	fit_axis(cloud, &n, 0);
+	fit_axis(cloud, &n, 1);
+	find_centers(cloud, &n);
+	cloud->x = palloc(sizeof(double) * cloud->points);
+	cloud->y = palloc(sizeof(double) * cloud->points);
+	cloud->cluster = palloc(sizeof(int) * cloud->points);
+	for (size_t i = 0; i < cloud->points; i++)
+	{
+		cloud->x[i] = n.column[0][drawn[i]];
+		cloud->y[i] = n.column[1][drawn[i]];
+		cloud->cluster[i] = (int) n.column[2][drawn[i]];
+	}
+	return cloud;
+}
+
 Datum
 sl_plot_clusters_svg(PG_FUNCTION_ARGS)
 {
@@ -277,41 +310,21 @@ sl_plot_clusters_svg(PG_FUNCTION_ARGS)
 	StringInfoData svg;
 	SlMarkup out = sl_markup_to(&svg);
 	Clustering clustering;
-	Numbers n;
-	SlCloud cloud;
-	size_t *drawn;
+	SlCloud *cloud;
 
 	initStringInfo(&svg);
 	SPI_connect();
 	clustering = read_clustering(
 		name, PG_ARGISNULL(3) ? NULL : text_argument(fcinfo, 3, "source"));
-	n = read_points(name, &clustering, x, y);
-	if (n.rows == 0)
+	cloud =
+		sl_read_cloud(name, clustering.source, clustering.key, clustering.clusters, x, y);
+	if (cloud == NULL)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("clustering \"%s\" has nothing to plot", name),
 			 errdetail("The source has no row with one of its keys and both columns.")));
-	drawn = palloc(sizeof(size_t) * SL_DRAWN_ROWS);
-	cloud = (SlCloud){.name = sl_utf8(name),
-					  .x_name = sl_utf8(x),
-					  .y_name = sl_utf8(y),
-					  .all = n.rows,
-					  .points = sl_sample_rows(n.rows, SL_DRAWN_ROWS, drawn),
-					  .clusters = clustering.clusters};
-	fit_axis(&cloud, &n, 0);
-	fit_axis(&cloud, &n, 1);
-	find_centers(&cloud, &n);
-	cloud.x = palloc(sizeof(double) * cloud.points);
-	cloud.y = palloc(sizeof(double) * cloud.points);
-	cloud.cluster = palloc(sizeof(int) * cloud.points);
-	for (size_t i = 0; i < cloud.points; i++)
-	{
-		cloud.x[i] = n.column[0][drawn[i]];
-		cloud.y[i] = n.column[1][drawn[i]];
-		cloud.cluster[i] = (int) n.column[2][drawn[i]];
-	}
-	sl_plot_cloud(&out, "sl-clusters", &cloud);
+	sl_plot_cloud(&out, "sl-clusters", cloud);
 	SPI_finish();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(svg.data, svg.len));
 }

@@ -224,7 +224,7 @@ notes_of_references(Comparison *c)
 		&c->page, "note",
 		c->measured
 			? "Reference: scores reported elsewhere, as given with the call. By its "
-			  "measure: what is measured here in the way of a reference that is no "
+			  "measure: the score here, measured as the reference was where that is no "
 			  "normalized MAE."
 			: "Reference: normalized MAE reported elsewhere, as given with the call.");
 	for (int i = 0; i < c->rows; i++)

@@ -22,6 +22,10 @@ extern uint64 sl_page_query(SlHtml *page, const char *caption, const char *sql,
 /* The first row of such a query as texts; NULL for NULL. */
 extern char **sl_page_texts(const char *sql, const SlReported *reported);
 
+/* The clusters a model has networks for (clusters_sql.c). */
+extern bool sl_page_has_clusters(const SlReported *reported);
+extern void sl_page_clusters(SlHtml *page, const SlReported *reported);
+
 /* The foot of every page: who wrote it, and when. */
 extern void sl_page_close(SlHtml *page);
 

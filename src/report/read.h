@@ -7,6 +7,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "report/cluster_plots.h"
 #include "report/plots.h"
 
 /* At most so many points of a cloud are drawn. */
@@ -62,8 +63,13 @@ extern SlPredictions *sl_read_predictions(const SlReported *reported, const char
 extern SlPredicted sl_predicted(const SlReported *reported,
 								const SlPredictions *predictions, const char *part);
 
-/* Whether the stored source is a table or view that is no longer there. */
-extern bool sl_source_is_gone(const SlReported *reported);
+/* Whether a source, as the server spells it, is a table or view that is not there. */
+extern bool sl_source_is_gone(const char *source);
+
+/* The points of a clustering by two of its source's columns; NULL where there are
+ * none.  The source runs with the caller's rights: who calls has looked whose it is. */
+extern SlCloud *sl_read_cloud(const char *name, const char *source, const char *key,
+							  int clusters, const char *x, const char *y);
 
 /* Text of the server, as UTF-8. */
 extern char *sl_utf8(const char *text);

@@ -165,13 +165,13 @@ sl_read_learning(const SlReported *r)
 }
 
 bool
-sl_source_is_gone(const SlReported *r)
+sl_source_is_gone(const char *source)
 {
 	List *names;
 
-	if (sl_source_is_query(r->server_source))
+	if (sl_source_is_query(source))
 		return false;
-	names = stringToQualifiedNameList(r->server_source
+	names = stringToQualifiedNameList(source
 #if PG_VERSION_NUM >= 160000
 									  ,
 									  NULL

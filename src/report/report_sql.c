@@ -23,6 +23,7 @@ typedef struct Report
 	SlReported *reported;
 	SlPredictions *predictions; /* NULL where the source is gone */
 	SlLearning *learning;
+	bool clusters; /* there is a network for each */
 	SlScore score[SL_PREDICTORS];
 } Report;
 
@@ -514,16 +515,16 @@ section_options(Report *r)
 static void
 open_page(Report *r)
 {
-	static const char *const ids[] = {"errors", "predictions", "learning",
+	static const char *const ids[] = {"errors", "predictions", "learning", "clusters",
 									  "data",	"network",	   "options"};
-	static const char *const headings[] = {"Errors", "Predictions", "Learning",
-										   "Data",	 "Network",		"Options"};
+	static const char *const headings[] = {
+		"Errors", "Predictions", "Learning", "Clusters", "Data", "Network", "Options"};
 	char **texts = sl_page_texts(
 		"SELECT v.options ->> 'architecture', pg_catalog.to_char(v.trained_at, 'YYYY-MM-DD HH24:MI TZ'),"
 		" v.trained_by::text FROM sessionlen.model_versions v WHERE v.model = $1 AND v.version = $2",
 		r->reported);
-	const char *shown[6];
-	const char *names[6];
+	const char *shown[lengthof(ids)];
+	const char *names[lengthof(ids)];
 	int count = 0;
 
 	sl_html_open(&r->page, psprintf("Model %s", r->reported->model),
@@ -533,6 +534,8 @@ open_page(Report *r)
 	for (int i = 0; i < (int) lengthof(ids); i++)
 	{
 		if (i == 1 && (r->predictions == NULL || r->predictions->rows == 0))
+			continue;
+		if (i == 3 && !r->clusters)
 			continue;
 		shown[count] = ids[i];
 		names[count++] = headings[i];
@@ -545,7 +548,8 @@ read_all(Report *r, const char *model, const char *source)
 {
 	r->reported = sl_read_version(model, 0);
 	r->learning = sl_read_learning(r->reported);
-	if (source == NULL && sl_source_is_gone(r->reported))
+	r->clusters = sl_page_has_clusters(r->reported);
+	if (source == NULL && sl_source_is_gone(r->reported->server_source))
 		return;
 	r->predictions = sl_read_predictions(r->reported, source, "test");
 	for (int i = 0; i < SL_PREDICTORS && r->predictions->rows > 0; i++)
@@ -570,6 +574,8 @@ sl_report(PG_FUNCTION_ARGS)
 	section_errors(&r);
 	section_predictions(&r);
 	section_learning(&r);
+	if (r.clusters)
+		sl_page_clusters(&r.page, r.reported);
 	section_data(&r);
 	section_network(&r);
 	section_options(&r);

@@ -193,6 +193,20 @@ train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep,
 	whole->result.out_of_time |= run.result.out_of_time;
 }
 
+/* For reports; the labels themselves are copied. */
+static void
+store_name(const SlRun *whole)
+{
+	Oid types[] = {TEXTOID, INT4OID, TEXTOID};
+	Datum args[] = {CStringGetTextDatum(whole->call->model),
+					Int32GetDatum(whole->version),
+					CStringGetTextDatum(whole->call->clusters)};
+
+	sl_query("UPDATE sessionlen.model_versions SET clusters = $3"
+			 " WHERE model = $1 AND version = $2",
+			 lengthof(types), types, args, NULL);
+}
+
 void
 sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given,
 				  const SlModel *base, Size limit)
@@ -200,6 +214,7 @@ sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given,
 	const SlRows *rows = whole->source->rows;
 	bool *keep = palloc_extended(sizeof(bool) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
 
+	store_name(whole);
 	for (int c = 0; c < clusters->count; c++)
 	{
 		MemoryContext context = AllocSetContextCreate(

@@ -108,6 +108,33 @@ SELECT version FROM sessionlen.train('rc', 'rc_sessions', 'session_length', 'use
 	options => '{"epochs": 2, "hidden_dim": 4, "verbose": false, "min_users": 20, "split": {"by": "time"}}');
 SELECT sessionlen.report('rc') AS page \gset
 SELECT unnest(rc_text(:'page', '//h:caption/h:span/text()')) AS caption;
+-- the clusters themselves: first two columns, sizes and means
+SELECT unnest(rc_text(:'page', '//h:section[@id = "clusters"]/h:p/text() | //h:section[@id = "clusters"]//h:figcaption/text()')) AS says;
+SELECT rc_count(:'page', '//h:section[@id = "clusters"]//s:circle[@r = "2"]') AS points,
+	   rc_count(:'page', '//h:nav//h:a[@href = "#clusters"]') AS link,
+	   rc_text(:'page', '//h:section[@id = "clusters"]//h:th/text()') AS heads,
+	   rc_text(:'page', '//h:section[@id = "clusters"]//h:td/text()') AS cells;
+SELECT id, count(*) FROM unnest(rc_text(:'page', '//@id')) id GROUP BY id HAVING count(*) > 1;
+CREATE FUNCTION rc_clusters() RETURNS text LANGUAGE sql AS $$
+	SELECT format('%s points; ', rc_count(p, '//h:section[@id = "clusters"]//s:circle[@r = "2"]'))
+		   || array_to_string(rc_text(p, '//h:section[@id = "clusters"]/h:p/text()'), ' ')
+	  FROM sessionlen.report('rc', 'rc_sessions') p
+$$;
+-- fitted again, of another role, by one column, its source dropped, itself dropped
+BEGIN;
+SELECT k FROM sessionlen.cluster('rc', 'SELECT * FROM rc_renamed', 'id', '{average_session_length}', 2);
+SELECT rc_clusters();
+ALTER TABLE rc_renamed RENAME TO rc_users;
+SELECT k FROM sessionlen.cluster('rc', 'rc_users', 'id', '{average_session_length,sessions}', 2);
+SELECT rc_clusters();
+ALTER TABLE rc_users RENAME TO rc_renamed;
+SELECT rc_clusters();
+UPDATE sessionlen.clusterings SET owner = 'regress_rc_owner' WHERE name = 'rc';
+SELECT rc_clusters();
+SELECT sessionlen.drop_clustering('rc');
+SELECT rc_clusters();
+ROLLBACK;
+DROP FUNCTION rc_clusters;
 SELECT rc_count(sessionlen.plot_learning_curve('rc'), '//s:path[contains(@class, "sl-l ")]') AS lines,
 	   rc_text(sessionlen.plot_learning_curve('rc'), '//s:text[not(@class)][starts-with(., "cluster") or . = "all"]/text()') AS legend;
 WITH shown AS (
