@@ -7,6 +7,7 @@
 
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/pmsignal.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -33,7 +34,7 @@ hook_now(void *arg)
 static bool
 hook_should_stop(void *arg)
 {
-	return QueryCancelPending || ProcDiePending;
+	return QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
 static void
@@ -333,6 +334,11 @@ check_status(SlStatus status)
 			return;
 		case SL_STOPPED:
 			CHECK_FOR_INTERRUPTS();
+			if (!PostmasterIsAlive())
+				ereport(
+					FATAL,
+					(errcode(ERRCODE_ADMIN_SHUTDOWN),
+					 errmsg("terminating connection due to unexpected postmaster exit")));
 			ereport(ERROR,
 					(errcode(ERRCODE_QUERY_CANCELED), errmsg("training was canceled")));
 		case SL_NOT_FINITE:
