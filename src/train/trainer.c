@@ -24,7 +24,7 @@ typedef struct Trainer
 	SlUnits training;
 	SlUnits validation;
 	SlStep step;
-	float *best; /* weights of the best epoch */
+	SlTrainState best; /* after the best epoch, where there is patience */
 
 	double started;
 	double deadline; /* in seconds of the run, of the pass in work; 0: none */
@@ -101,11 +101,17 @@ static bool
 lay_out(Trainer *tr, SlArena *arena)
 {
 	int units = sl_units_most(tr->set, tr->plan);
+	size_t total = tr->step.net->params.total;
 
 	tr->training.unit = sl_alloc(arena, units, sizeof(SlUnit));
 	tr->training.queue = sl_alloc(arena, units, sizeof(int));
 	tr->validation.unit = sl_alloc(arena, units, sizeof(SlUnit));
-	tr->best = sl_alloc(arena, tr->step.net->params.total, sizeof(float));
+	if (tr->plan->patience > 0)
+	{
+		tr->best.value = sl_alloc(arena, total, sizeof(float));
+		tr->best.moments =
+			sl_alloc(arena, total, sizeof(float) * sl_optim_moments(tr->plan->optimizer));
+	}
 	return tr->step.team != NULL ? sl_step_share(&tr->step, tr->state, arena)
 								 : sl_step_lay_out(&tr->step, arena, arena);
 }
@@ -349,11 +355,35 @@ run_epoch(Trainer *tr, SlEpoch *epoch, bool *in_time)
 	return tr->status == SL_OK;
 }
 
+/* What training goes on from, and a warm start after it: weights and optimiser. */
+static void
+keep_best(Trainer *tr)
+{
+	size_t bytes = sizeof(float) * tr->step.net->params.total;
+
+	memcpy(tr->best.value, tr->step.value, bytes);
+	memcpy(tr->best.moments, tr->step.moments,
+		   bytes * sl_optim_moments(tr->plan->optimizer));
+	tr->best.step = tr->state->step;
+	tr->best.mu_product = tr->state->mu_product;
+}
+
+static void
+return_to_best(Trainer *tr)
+{
+	size_t bytes = sizeof(float) * tr->step.net->params.total;
+
+	memcpy(tr->step.value, tr->best.value, bytes);
+	memcpy(tr->step.moments, tr->best.moments,
+		   bytes * sl_optim_moments(tr->plan->optimizer));
+	tr->state->step = tr->best.step;
+	tr->state->mu_product = tr->best.mu_product;
+}
+
 static void
 run_epochs(Trainer *tr, SlTrainResult *result)
 {
 	const SlTrainPlan *plan = tr->plan;
-	size_t bytes = sizeof(float) * tr->step.net->params.total;
 	bool in_time = true;
 
 	for (tr->epoch = 1; tr->epoch <= plan->epochs && in_time; tr->epoch++)
@@ -367,7 +397,7 @@ run_epochs(Trainer *tr, SlTrainResult *result)
 		{
 			result->best = epoch;
 			if (plan->patience > 0)
-				memcpy(tr->best, tr->step.value, bytes);
+				keep_best(tr);
 		}
 		if (tr->hooks->epoch)
 			tr->hooks->epoch(tr->hooks->arg, &epoch);
@@ -377,7 +407,7 @@ run_epochs(Trainer *tr, SlTrainResult *result)
 	}
 	result->out_of_time = tr->status == SL_OK && !in_time;
 	if (plan->patience > 0 && tr->status == SL_OK && result->epochs > 0)
-		memcpy(tr->step.value, tr->best, bytes);
+		return_to_best(tr);
 }
 
 SlStatus

@@ -53,6 +53,38 @@ check_patience(void)
 	case_free(c);
 }
 
+/* A run that patience ends leaves the optimiser as a run of the best epoch alone does,
+ * and takes the memory for it. */
+static void
+check_patience_state(SlOptimKind optimizer, const char *name)
+{
+	Case *c = opposed_case();
+	size_t bytes = c->net.params.total * sizeof(float);
+	Run run = {0}, best = {0};
+	size_t memory;
+
+	c->plan.optimizer = optimizer;
+	c->plan.patience = 2;
+	memory = sl_train_memory(&c->net, &c->set, &c->plan);
+	run_in(&run, c, 0);
+	c->plan.patience = 0;
+	c->plan.epochs = run.result.best.epoch;
+	ok(memory - sl_train_memory(&c->net, &c->set, &c->plan) >=
+		   bytes * (1 + sl_optim_moments(optimizer)),
+	   "%s: the memory of the best epoch is counted", name);
+	run_in(&best, c, 0);
+	ok(run.status == SL_OK && run.result.epochs > best.result.epochs &&
+		   memcmp(run.state.value, best.state.value, bytes) == 0 &&
+		   memcmp(run.state.moments, best.state.moments,
+				  bytes * sl_optim_moments(optimizer)) == 0 &&
+		   run.state.step == best.state.step &&
+		   run.state.mu_product == best.state.mu_product,
+	   "%s: patience leaves the optimiser as it was after the best epoch", name);
+	run_free(&run);
+	run_free(&best);
+	case_free(c);
+}
+
 static void
 check_time_limit(void)
 {
@@ -257,6 +289,9 @@ int
 main(void)
 {
 	check_patience();
+	check_patience_state(SL_OPTIM_ADAM, "adam");
+	check_patience_state(SL_OPTIM_NADAM, "nadam");
+	check_patience_state(SL_OPTIM_SGD, "sgd");
 	check_time_limit();
 	check_stop();
 	check_not_finite();
