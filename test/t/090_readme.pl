@@ -1,4 +1,4 @@
-# Every SQL statement of the README and of doc/clusters.md, in order, in one session, on an invented log.
+# Every SQL statement of the README and of doc/clusters.md, in order, in one session, on invented logs.
 
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Test::More;
 
 my $top = abs_path(dirname(__FILE__) . '/../..');
 
-system_or_bail('make', '-s', '-C', $top, 'build/listening');
+system_or_bail('make', '-s', '-C', $top, $_) for qw(build/listening build/skips);
 
 my $node = PostgreSQL::Test::Cluster->new('readme');
 $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
@@ -25,6 +25,17 @@ $node->command_ok(
 		'doc/examples/load_listening.sql'
 	],
 	'the log is loaded');
+$node->safe_psql('readme', 'CREATE SCHEMA skips');
+{
+	local $ENV{PGOPTIONS} = '-c search_path=skips';
+
+	$node->command_ok(
+		[
+			'psql', '-qX', '-d', $node->connstr('readme'), '-v', 'options=--sessions 500', '-f',
+			'doc/examples/load_skips.sql'
+		],
+		'the log of skips is loaded');
+}
 
 my @blocks =
   map { slurp_file("$top/$_") =~ /^```sql\n(.*?)^```/msg } 'README.md', 'doc/clusters.md';
