@@ -10,6 +10,7 @@
 extern const SlArch sl_arch_gru;
 extern const SlArch sl_arch_lstm;
 extern const SlArch sl_arch_encoder_decoder;
+extern const SlArch sl_arch_multi_input_lstm;
 
 /* Which columns of a row.  The item and its features count as known: where they are not
  * to be read, their row holds another item or a token. */

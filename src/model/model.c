@@ -12,8 +12,8 @@
 #define MAX_VOCABULARY 10000000
 #define MAX_COLUMNS 65536 /* inputs of the first layer, outputs of the last */
 
-static const SlArch *const archs[] = {&sl_arch_gru, &sl_arch_lstm,
-									  &sl_arch_encoder_decoder};
+static const SlArch *const archs[] = {
+	&sl_arch_gru, &sl_arch_lstm, &sl_arch_encoder_decoder, &sl_arch_multi_input_lstm};
 
 #define ARCHS ((int) (sizeof(archs) / sizeof(archs[0])))
 

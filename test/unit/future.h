@@ -178,11 +178,31 @@ future_run(Future *f, const SlBatch *batch, bool train)
 
 /* ---- checks ---- */
 
-/* Every weight's gradient against central differences. */
+/* How far weight i's gradient is from a central difference over 2 step. */
+static double
+future_slope_error(Future *f, size_t i, float step)
+{
+	float keep = f->value[i];
+
+	f->value[i] = keep + step;
+
+	double up = future_run(f, &f->batch, false);
+	double width = f->value[i];
+
+	f->value[i] = keep - step;
+
+	double down = future_run(f, &f->batch, false);
+
+	width -= f->value[i];
+	f->value[i] = keep;
+	return fabs((up - down) / width - f->grad[i]);
+}
+
+/* Every weight's gradient against central differences; where the wide one is off, a
+ * narrow one decides, for there may be a kink of a ReLU in between. */
 __attribute__((unused)) static void
 future_check_gradient(const SlNetSpec *spec, const char *name)
 {
-	const float step = 4e-3f;
 	Future *f = future_open(spec);
 
 	ok(!isnan(future_run(f, &f->batch, true)), "%s: forward and backward", name);
@@ -190,27 +210,20 @@ future_check_gradient(const SlNetSpec *spec, const char *name)
 	{
 		const SlParam *param = &f->net.params.item[p];
 		size_t n = (size_t) param->rows * (param->cols ? param->cols : 1);
-		double error = 0, size = tap_max_abs(f->grad + param->offset, n);
+		double worst = 0, size = tap_max_abs(f->grad + param->offset, n);
+		double allowed = 1e-3 * size + 1e-4; /* outputs are sums in float */
 		size_t stride = getenv("UNDER_VALGRIND") ? 1 + n / 3 : 1;
 
 		for (size_t i = param->offset; i < param->offset + n; i += stride)
 		{
-			float keep = f->value[i];
+			double error = future_slope_error(f, i, 4e-3f);
 
-			f->value[i] = keep + step;
-
-			double up = future_run(f, &f->batch, false);
-
-			f->value[i] = keep - step;
-
-			double down = future_run(f, &f->batch, false);
-
-			f->value[i] = keep;
-			error = pack_worse(error, fabs((up - down) / (2.0 * step) - f->grad[i]));
+			if (!(error <= allowed))
+				error = future_slope_error(f, i, 4e-4f);
+			worst = pack_worse(worst, error);
 		}
-		/* a sum of some ten numbers in float, over the step */
-		ok(size > 0 && error <= 1e-3 * size + 1e-4, "%s: gradient of %s (%.1e of %.1e)",
-		   name, param->name, error, size);
+		ok(size > 0 && worst <= allowed, "%s: gradient of %s (%.1e of %.1e)", name,
+		   param->name, worst, size);
 	}
 	future_close(f);
 }
