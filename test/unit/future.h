@@ -8,6 +8,7 @@
 
 #include "model/model.h"
 
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -36,7 +37,8 @@ typedef struct Future
 	uint64_t row_key[F_ROWS], seq_key[F_BATCH];
 	uint8_t future[F_ROWS];
 	float projection[F_ROWS * F_MAX_COLS];
-	float *value, *grad;
+	float *value;
+	Flat flat; /* the gradient */
 	bool dropout;
 	/* of the last pass */
 	SlStatus status;
@@ -116,7 +118,7 @@ future_open(const SlNetSpec *spec)
 	}
 	future_fill(f, &seed);
 	f->value = pack_numbers(&seed, f->net.params.total, 0.7f);
-	f->grad = calloc(f->net.params.total, sizeof(float));
+	flat_open(&f->flat, &f->net.params);
 	f->dropout = spec->dropout > 0 || spec->recurrent_dropout > 0;
 	return f;
 }
@@ -125,7 +127,7 @@ __attribute__((unused)) static void
 future_close(Future *f)
 {
 	free(f->value);
-	free(f->grad);
+	flat_close(&f->flat);
 	free(f);
 }
 
@@ -135,7 +137,7 @@ future_tape(Future *f, SlArena *arena, bool train)
 	return (SlTape){.arena = arena,
 					.params = &f->net.params,
 					.value = f->value,
-					.grad = train ? f->grad : NULL,
+					.grad = train ? &f->flat.gradient : NULL,
 					.dropout = f->dropout,
 					.seed = 9,
 					.epoch = 4};
@@ -156,7 +158,7 @@ future_run(Future *f, const SlBatch *batch, bool train)
 	arena = pack_arena(&arena);
 	tape = future_tape(f, &arena, train);
 	if (train)
-		memset(f->grad, 0, f->net.params.total * sizeof(float));
+		sl_gradient_clear(&f->flat.gradient);
 
 	SlTensor *y = f->net.spec.arch->forward(&f->net, &tape, batch);
 
@@ -170,7 +172,10 @@ future_run(Future *f, const SlBatch *batch, bool train)
 			memcpy(y->grad, f->projection, sizeof(float) * y->rows * y->cols);
 	}
 	if (train)
+	{
 		sl_backward(&tape);
+		flat_read(&f->flat);
+	}
 	f->status = tape.status;
 	free(arena.base);
 	return tape.status == SL_OK ? sum : NAN;
@@ -195,7 +200,7 @@ future_slope_error(Future *f, size_t i, float step)
 
 	width -= f->value[i];
 	f->value[i] = keep;
-	return fabs((up - down) / width - f->grad[i]);
+	return fabs((up - down) / width - f->flat.grad[i]);
 }
 
 /* Every weight's gradient against central differences; where the wide one is off, a
@@ -210,7 +215,7 @@ future_check_gradient(const SlNetSpec *spec, const char *name)
 	{
 		const SlParam *param = &f->net.params.item[p];
 		size_t n = (size_t) param->rows * (param->cols ? param->cols : 1);
-		double worst = 0, size = tap_max_abs(f->grad + param->offset, n);
+		double worst = 0, size = tap_max_abs(f->flat.grad + param->offset, n);
 		double allowed = 1e-3 * size + 1e-4; /* outputs are sums in float */
 		size_t stride = getenv("UNDER_VALGRIND") ? 1 + n / 3 : 1;
 

@@ -124,7 +124,7 @@ check_one_side(void)
 	batch.state_out = state;
 	is_int((int) future_run(f, &batch, true), 0, "nothing to predict: no output");
 	is_int(f->status, SL_OK, "and no failure");
-	ok(tap_max_abs(f->grad, f->net.params.total) == 0, "and no gradient");
+	ok(tap_max_abs(f->flat.grad, f->net.params.total) == 0, "and no gradient");
 	ok(tap_max_abs(state, (size_t) F_BATCH * f->net.state) > 0, "but states");
 	memset(f->future, 1, sizeof(f->future));
 	batch.future = f->future;
@@ -140,7 +140,7 @@ check_one_side(void)
 					   strncmp(param->name, "bridge", 6) == 0 ||
 					   strcmp(param->name, "embedding.context.weight") == 0;
 
-		ok((tap_max_abs(f->grad + param->offset, n) == 0) == of_past,
+		ok((tap_max_abs(f->flat.grad + param->offset, n) == 0) == of_past,
 		   "no past: %s gradient of %s", of_past ? "no" : "a", param->name);
 	}
 	batch.state_in = state;
@@ -160,9 +160,9 @@ check_bits(void)
 	double first = future_run(f, &f->batch, true);
 	float *grad = malloc(f->net.params.total * sizeof(float));
 
-	memcpy(grad, f->grad, f->net.params.total * sizeof(float));
+	memcpy(grad, f->flat.grad, f->net.params.total * sizeof(float));
 	ok(future_run(f, &f->batch, true) == first &&
-		   memcmp(grad, f->grad, f->net.params.total * sizeof(float)) == 0,
+		   memcmp(grad, f->flat.grad, f->net.params.total * sizeof(float)) == 0,
 	   "the same bits twice");
 	f->row_key[F_ROWS - 1] += 1;
 	f->row_key[0] += 1;

@@ -9,6 +9,7 @@
 #include "nn/optim.h"
 
 #include "fixture.h"
+#include "flat.h"
 #include "pack.h"
 #include "tap.h"
 
@@ -35,7 +36,8 @@ typedef struct World
 	uint8_t future[ROWS];
 	float weight[ROWS];
 	float out[FUTURE];
-	float *value, *grad, *moments;
+	float *value, *moments;
+	Flat flat;
 	SlArena arena;
 } World;
 
@@ -91,7 +93,7 @@ world_open(const Fixture *fixture, const char *name, const SlNetSpec *spec)
 	is_int(sl_net_define(&w->net, spec), SL_OK, "%s: defined", name);
 	read_rows(w, fixture);
 	w->value = calloc(w->net.params.total, sizeof(float));
-	w->grad = calloc(w->net.params.total, sizeof(float));
+	flat_open(&w->flat, &w->net.params);
 	w->moments = calloc(w->net.params.total, 2 * sizeof(float));
 	w->arena = (SlArena){.size = 1 << 20, .base = aligned_alloc(SL_ALIGN, 1 << 20)};
 	for (int p = 0; p < w->net.params.count; p++)
@@ -108,7 +110,7 @@ static void
 world_close(World *w)
 {
 	free(w->value);
-	free(w->grad);
+	flat_close(&w->flat);
 	free(w->moments);
 	free(w->arena.base);
 	free(w);
@@ -121,12 +123,14 @@ pass(World *w)
 	SlLoss loss = {.kind = SL_LOSS_BCE};
 	const int32_t *code[2] = {w->codes[0], w->codes[1]};
 	SlBatch batch = {.pack = &w->pack.pack, .x = w->x, .code = code, .future = w->future};
-	SlTape tape = {
-		.arena = &w->arena, .params = &w->net.params, .value = w->value, .grad = w->grad};
+	SlTape tape = {.arena = &w->arena,
+				   .params = &w->net.params,
+				   .value = w->value,
+				   .grad = &w->flat.gradient};
 	int n = 0;
 
 	w->arena.used = 0;
-	memset(w->grad, 0, w->net.params.total * sizeof(float));
+	sl_gradient_clear(&w->flat.gradient);
 
 	SlTensor *out = w->net.spec.arch->forward(&w->net, &tape, &batch);
 
@@ -145,15 +149,25 @@ static void
 check_first(World *w)
 {
 	pass(w);
+	flat_read(&w->flat);
 	is_tensor(w->out, get(w, FUTURE, ".", "out"), FUTURE, 1e-5, "%s: outputs", w->name);
 	for (int p = 0; p < w->net.params.count; p++)
 	{
 		const SlParam *param = &w->net.params.item[p];
 		size_t n = elements(param);
 
-		is_tensor(w->grad + param->offset, get(w, n, ".grad.", param->name), n, 1e-4,
+		is_tensor(w->flat.grad + param->offset, get(w, n, ".grad.", param->name), n, 1e-4,
 				  "%s: gradient of %s", w->name, param->name);
 	}
+}
+
+static void
+update(World *w, SlOptimStep step)
+{
+	SlGradient *gradient = &w->flat.gradient;
+
+	sl_gradient_update(gradient, &step, w->value, w->moments, 0,
+					   sl_gradient_size(gradient));
 }
 
 static void
@@ -161,7 +175,7 @@ check_steps(World *w)
 {
 	const float *losses = get(w, STEPS + 1, ".", "losses");
 	const float rate = 1e-2f;
-	double loss_error = 0, weight_error = 0, mu_product = 1;
+	double loss_error = 0, weight_error = 0;
 
 	for (int step = 1; step <= STEPS + 1; step++)
 	{
@@ -169,8 +183,7 @@ check_steps(World *w)
 
 		loss_error = pack_worse(loss_error, fabs(loss - want) / want);
 		if (step <= STEPS)
-			sl_optim_step(SL_OPTIM_ADAM, step, rate, 0, &mu_product, w->net.params.total,
-						  w->value, w->grad, w->moments);
+			update(w, sl_optim_begin(SL_OPTIM_ADAM, step, rate, 0, 1));
 	}
 	ok(loss_error <= 1e-5, "%s: losses of ten steps (%.1e)", w->name, loss_error);
 	ok(losses[STEPS] < losses[0], "%s: which fall", w->name);
