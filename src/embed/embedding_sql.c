@@ -78,9 +78,11 @@ sl_embedding_vector(const SlEmbedding *embedding, const char *item)
 	bool isnull;
 	float *copy;
 
+	/* by the index of items alone: that of names would read the whole embedding */
 	sl_query_read(
-		"SELECT vector FROM sessionlen.embedding_items WHERE name = $1 AND item = $2", 2,
-		(Oid[]){TEXTOID, TEXTOID}, args);
+		"SELECT vector FROM (SELECT name, vector FROM "
+		"sessionlen.embedding_items WHERE item = $2 OFFSET 0) i WHERE name = $1",
+		2, (Oid[]){TEXTOID, TEXTOID}, args);
 	if (SPI_processed == 0)
 		return NULL;
 	copy = palloc(bytes);
