@@ -21,9 +21,9 @@ import numpy as np
 GROUP = 100
 
 
-def psql(sql, data=None):
-    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]
-    return subprocess.run(command, input=data, text=True, check=True, stdout=subprocess.PIPE).stdout.strip()
+def psql(script, data=""):
+    command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
+    return subprocess.run(command, input=script + "\n" + data, text=True, check=True, stdout=subprocess.PIPE).stdout.strip()
 
 
 def corpus(items, sequences, seed):
@@ -52,32 +52,34 @@ def purity(names, vectors, sample=2000, n=10):
     return float((names[best] // GROUP == names[chosen][:, None] // GROUP).mean())
 
 
+CPU = "(string_to_array(pg_read_file('/proc/self/stat'), ' '))[14]::int"
+
+
 def ours(method, epochs):
+    """The backend's processor time is the whole statement's; training gets its share of it."""
     options = json.dumps({"method": method, "epochs": epochs, "verbose": False, "seed": 1})
-    begin = time.perf_counter()
+    name = f"bench_{method}"
     row = psql(
-        "SELECT tokens_per_second, seconds, items, tokens FROM "
-        f"sessionlen.word2vec('bench_{method}', 'bench_items', 'item', 's', 'p', '{options}')"
+        f"SELECT {CPU} AS begin, clock_timestamp() AS wall \\gset\n"
+        f"SELECT tokens * {epochs} AS tokens, seconds, items FROM "
+        f"sessionlen.word2vec('{name}', 'bench_items', 'item', 's', 'p', '{options}') \\gset\n"
+        f"SELECT {CPU} AS trained, extract(epoch FROM clock_timestamp() - :'wall'::timestamptz) AS whole \\gset\n"
+        f"SELECT item AS first FROM sessionlen.embedding_items WHERE name = '{name}' AND rank = 0 \\gset\n"
+        f"SELECT count(*) AS warm FROM sessionlen.similar_items('{name}', :'first') \\gset\n"
+        f"SELECT {CPU} AS searching \\gset\n"
+        f"SELECT count(*) AS many FROM generate_series(1, 20) i, LATERAL (SELECT * FROM sessionlen.similar_items('{name}', :'first', 10 + i % 2)) s \\gset\n"
+        f"SELECT :tokens, :items, (:trained - :begin) / 100.0 * :seconds / :whole, :whole, ({CPU} - :searching) / 2.0"
     ).split("|")
-    whole = time.perf_counter() - begin
-    rows = psql(f"SELECT item, array_to_json(vector) FROM sessionlen.embedding_items WHERE name = 'bench_{method}'")
+    rows = psql(f"SELECT item, array_to_json(vector) FROM sessionlen.embedding_items WHERE name = '{name}';")
     names, vectors = zip(*(line.split("|") for line in rows.splitlines()))
-    score = purity(names, np.array([json.loads(v) for v in vectors], dtype=np.float32))
-    begin = time.perf_counter()
-    query = f"SELECT * FROM sessionlen.similar_items('bench_{method}', '{names[0]}')"
-    timing = psql(
-        f"DO $$ DECLARE t timestamptz; BEGIN PERFORM ({query.replace('*', 'count(*)')}); t := clock_timestamp(); "
-        f"FOR i IN 1..10 LOOP PERFORM ({query.replace('*', 'count(*)')}); END LOOP; "
-        "PERFORM set_config('bench.ms', (extract(epoch FROM clock_timestamp() - t) * 100)::text, false); END $$; "
-        "SELECT round(current_setting('bench.ms')::numeric, 1)"
-    )
+    speed = float(row[0]) / float(row[2])
     print(
-        f"{method:9} sessionlen {float(row[0]):9.0f} tokens/s, neighbours {score:.4f}, "
-        f"{row[2]} items, {row[3]} tokens, training {float(row[1]):.1f} s, statement {whole:.1f} s, "
-        f"similar_items {timing} ms",
+        f"{method:9} sessionlen {speed:9.0f} tokens/s, "
+        f"neighbours {purity(names, np.array([json.loads(v) for v in vectors], dtype=np.float32)):.4f}, "
+        f"{row[1]} items; {row[0]} tokens in {float(row[2]):.1f} s, similar_items() {float(row[4]):.0f} ms",
         flush=True,
     )
-    return float(row[0])
+    return speed
 
 
 def theirs(method, epochs, sentences):
@@ -101,9 +103,9 @@ def main():
     args = parser.parse_args()
     sessions = corpus(args.items, args.sequences, 1)
 
-    psql("DROP TABLE IF EXISTS bench_items; CREATE TABLE bench_items (s int, p int, item text)")
-    psql("COPY bench_items FROM STDIN", "".join(f"{s}\t{p}\t{item}\n" for s, session in enumerate(sessions) for p, item in enumerate(session)))
-    psql("ANALYZE bench_items")
+    psql("SET client_min_messages = warning; DROP TABLE IF EXISTS bench_items; CREATE TABLE bench_items (s int, p int, item text);")
+    psql("COPY bench_items FROM STDIN;", "".join(f"{s}\t{p}\t{item}\n" for s, session in enumerate(sessions) for p, item in enumerate(session)))
+    psql("ANALYZE bench_items;")
     sentences = [[str(item) for item in session] for session in sessions]
     for method in ("skip_gram", "cbow"):
         speed = ours(method, args.epochs)
