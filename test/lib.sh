@@ -138,6 +138,9 @@ sl_packages()
 				sl_say "this release has no postgresql-$v-cron: its test will be skipped"
 			fi
 		fi
+		# the report's pages are looked at with a browser; 700 MB are for CI alone
+		[ -z "${CI:-}" ] || command -v chromium chromium-browser google-chrome >/dev/null ||
+			missing+=(chromium)
 	fi
 
 	if [ ${#missing[@]} -gt 0 ]; then
