@@ -300,17 +300,46 @@ sl_chart_box(const SlChart *chart, int series, double center, double width,
 			center - width / 2, y[2], width);
 }
 
+/* What a legend leaves for the label of the axis. */
+#define LABEL_WIDTH 48
+
+/* As much of a UTF-8 text as so many bytes hold, with an ellipsis where some is left out.
+ */
+static void
+shorten(const char *text, double bytes, char *out, size_t size)
+{
+	size_t most = bytes < 4 ? 4 : bytes < (double) size ? (size_t) bytes : size - 1;
+	size_t n = strlen(text);
+
+	if (n <= most)
+	{
+		memcpy(out, text, n + 1);
+		return;
+	}
+	for (n = most - 3; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80;)
+		n--;
+	memcpy(out, text, n);
+	memcpy(out + n, "\u2026", sizeof("\u2026"));
+}
+
 void
 sl_chart_legend(const SlChart *chart, int count, const char *const *names,
 				const int *series)
 {
 	double x = chart->left + chart->width;
+	double room = x - LABEL_WIDTH;
+	double all = 0;
+	char name[128];
 
+	for (int i = 0; i < count; i++)
+		all += 7.0 * (double) strlen(names[i]) + 26;
 	/* from the right, above the plot */
 	for (int i = count - 1; i >= 0; i--)
 	{
-		x -= 7.0 * (double) strlen(names[i]);
-		sl_chart_text(chart->out, x, chart->top - 12, "start", NULL, names[i]);
+		shorten(names[i], all > room ? (room / count - 26) / 7 : sizeof(name), name,
+				sizeof(name));
+		x -= 7.0 * (double) strlen(name);
+		sl_chart_text(chart->out, x, chart->top - 12, "start", NULL, name);
 		x -= 10;
 		marker(chart->out, series[i], x, chart->top - 16, 4);
 		x -= 16;

@@ -113,13 +113,14 @@ draw(SlHtml *page, const Fitted *f)
 	sl_html_figure(page);
 	sl_plot_cloud(&page->out, "sl-clusters", cloud);
 	sl_html_figure_end(
-		page, psprintf("%s and %s of %s, coloured by cluster; the numbers stand at the "
-					   "means.%s",
-					   cloud->x_name, cloud->y_name, sl_count_text((int64) cloud->all),
-					   cloud->points < cloud->all
-						   ? psprintf(" %s of them are drawn.",
-									  sl_count_text((int64) cloud->points))
-						   : ""));
+		page,
+		psprintf(
+			"%s and %s of %s keys, coloured by cluster; the numbers stand at the "
+			"means.%s",
+			cloud->x_name, cloud->y_name, sl_count_text((int64) cloud->all),
+			cloud->points < cloud->all
+				? psprintf(" %s of them are drawn.", sl_count_text((int64) cloud->points))
+				: ""));
 }
 
 /* Sizes, and the mean of each column. */

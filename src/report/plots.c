@@ -86,6 +86,8 @@ mark_best(const SlLearning *learning, const SlChart *chart)
 				  right ? "end" : "start", "sl-q", label);
 }
 
+#define PREFIX "cluster "
+
 static void
 cluster_legend(const SlLearning *learning, const SlChart *chart)
 {
@@ -100,6 +102,9 @@ cluster_legend(const SlLearning *learning, const SlChart *chart)
 	for (int c = 0; c < count; c++)
 	{
 		names[c] = learning->curve[c].name ? learning->curve[c].name : "all";
+		/* numbers do where there are many */
+		if (count > 3 && strncmp(names[c], PREFIX, strlen(PREFIX)) == 0)
+			names[c] += strlen(PREFIX);
 		series[c] = c;
 	}
 	sl_chart_legend(chart, count, names, series);
