@@ -19,12 +19,13 @@ CREATE TABLE plays AS SELECT i % 256 AS u, i AS n, sin(i) AS a, cos(i) AS y FROM
 CREATE VIEW endless AS SELECT i % 1000 AS u, i AS n, sin(i) AS a, cos(i) AS y FROM generate_series(1, 200000000) i;
 CREATE FUNCTION left_over() RETURNS text LANGUAGE sql AS $$
 	SELECT format('%s %s %s %s %s', (SELECT string_agg(model || deployed, ',' ORDER BY model) FROM sessionlen.models), (SELECT count(*) FROM sessionlen.model_versions),
-		(SELECT count(*) FROM sessionlen.weights), (SELECT count(*) FROM sessionlen.training_log), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'))
+		(SELECT count(*) FROM sessionlen.weights), (SELECT count(*) FROM sessionlen.training_log) + (SELECT count(*) FROM sessionlen.embedding_items), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'))
 $$;
 CREATE FUNCTION served() RETURNS text LANGUAGE sql AS $$
 	SELECT md5(string_agg(float8send(prediction)::text, ',')) FROM sessionlen.predict_table('model', 'SELECT * FROM plays WHERE n < 2000')
 $$;
 SELECT sessionlen.train('model', 'plays', 'y', 'u', 'n', known => '{a}', options => '{"hidden_dim": 8, "epochs": 1, "verbose": false}');
+SELECT sessionlen.word2vec('items', 'SELECT u, n, n / 10 AS s FROM plays', 'u', 's', 'n', '{"dim": 4, "epochs": 1, "verbose": false}');
 SELECT sessionlen.train('wide', 'plays', 'y', 'u', 'n', known => '{a}', options => '{"hidden_dim": 512, "epochs": 1, "time_limit": 0.001, "verbose": false}');
 });
 my $state = $node->safe_psql('postgres', 'SELECT left_over(), served()');
@@ -44,6 +45,9 @@ my %stage = (
 	'one step of a large network' =>
 	  train('model', 'plays', '"epochs": 1000, "hidden_dim": [1024, 1024], "batch_size": 256, "sequence_length": 64, "architecture": "lstm"'),
 	'a search' => train('new', 'plays', '"epochs": 1000, "search": {"hidden_dim": [64, 128], "seed": [1, 2]}'),
+	'reading items' => q{SELECT sessionlen.word2vec('items', 'endless', 'u', 'n', 'n')},
+	'learning item vectors' => q{SELECT sessionlen.word2vec('items', 'SELECT u, n, n / 10 AS s FROM plays', 'u', 's', 'n', '{"epochs": 1000000, "dim": 4096, "negative": 100, "window": 100, "verbose": false}')},
+	'learning small item vectors' => q{SELECT sessionlen.word2vec('new items', 'SELECT u, n, n / 10 AS s FROM plays', 'u', 's', 'n', '{"epochs": 1000000, "dim": 2, "verbose": false}')},
 	'predict_table' => q{SELECT count(*) FROM sessionlen.predict_table('wide', 'endless')},
 	'predict_table of one sequence' =>
 	  q{SELECT count(*) FROM sessionlen.predict_table('wide', 'SELECT 1 AS u, n, a FROM endless LIMIT 5000000')},

@@ -41,7 +41,12 @@ is(as('analyst', 'one', $train =~ s{"verbose"}{"seed": 1, "verbose"}r), '1', 'an
 is(as('analyst', 'one', $train), '2', 'and again');
 like(as('analyst', 'one', q{SELECT * FROM sessionlen.train('second', 'plays', 'y', 'u', 't', known => '{a}', options => '{"quantiles": [0.1, 0.5], "epochs": 1, "verbose": false}')}),
 	qr/^second\|1\|/, 'a second model');
+is(as('analyst', 'one', q{SELECT items FROM sessionlen.word2vec('lands', 'plays', 'country', 'u', 't', '{"dim": 5, "epochs": 1, "verbose": false}')}), '3', 'and item vectors');
+is(as('analyst', 'one', q{SELECT sessionlen.grant_embedding('lands', 'reader')}), '', 'it grants them');
 is(as('analyst', 'one', q{SELECT sessionlen.grant_model('daily', 'reader')}), '', 'it grants');
+my $similar = q{SELECT string_agg(s::text, ',' ORDER BY s.rank) FROM sessionlen.embedding_items i, sessionlen.similar_items(i.name, i.item) s WHERE i.rank = 0};
+my $near = as('analyst', 'one', $similar);
+like($near, qr/land/, 'it finds similar items');
 my $bits = as('analyst', 'one', $predict);
 like($bits, qr/^[0-9a-f]{32}$/, 'it predicts');
 
@@ -52,6 +57,8 @@ sub check_copy
 
 	is(as('analyst', $name, $predict, $on), $bits, "$name: the owner predicts the same bits");
 	is(as('reader', $name, $predict, $on), $bits, "$name: so does the role granted");
+	is(as('reader', $name, $similar, $on), $near, "$name: similar items are the same");
+	is(as('stranger', $name, $similar, $on), '', "$name: for the role granted alone");
 	like(as('stranger', $name, $predict, $on), qr/model "daily" does not exist/, "$name: no other");
 	is(as('reader', $name, q{SELECT string_agg(model, ',') FROM sessionlen.models}, $on), 'daily', "$name: the other model is not granted");
 	is(as('stranger', $name, q{SELECT count(*) FROM sessionlen.models, sessionlen.model_versions, sessionlen.weights, sessionlen.baselines}, $on), '0', "$name: nothing is seen");
@@ -74,7 +81,8 @@ for my $copy (qw(two three))
 	is(as('reader', $copy, $predict), $bits, "$copy: the same bits");
 	is($node->safe_psql($copy, q{SELECT relname FROM pg_class WHERE relnamespace = 'sessionlen'::regnamespace AND relkind = 'r' AND NOT relrowsecurity}), '', "$copy: row-level security is on");
 	my $contents = q{SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (SELECT w::text AS x FROM sessionlen.weights w UNION ALL SELECT v::text FROM sessionlen.model_versions v
-		UNION ALL SELECT b::text FROM sessionlen.baselines b UNION ALL SELECT c::text FROM sessionlen.checkpoints c UNION ALL SELECT l::text FROM sessionlen.training_log l) y};
+		UNION ALL SELECT b::text FROM sessionlen.baselines b UNION ALL SELECT c::text FROM sessionlen.checkpoints c UNION ALL SELECT l::text FROM sessionlen.training_log l
+		UNION ALL SELECT e::text FROM sessionlen.embeddings e UNION ALL SELECT i::text FROM sessionlen.embedding_items i UNION ALL SELECT g::text FROM sessionlen.embedding_grants g) y};
 	is($node->safe_psql($copy, $contents), $node->safe_psql('one', $contents), "$copy: every row is there");
 	next if $copy eq 'three';
 	is(as('analyst', $copy, $train), '3', "$copy: versions go on");
