@@ -82,6 +82,18 @@ SELECT sessionlen.silhouette_score('cluster_one');
 SELECT sizes, inertia, silhouette FROM sessionlen.cluster('cluster_one',
 	'SELECT * FROM cluster_users LIMIT 3', 'user_id', '{x,y}', 3);
 
+-- A constant column takes no part, standardised or not; nothing but constants is one point.
+SELECT m AS method, standardize, c.sizes, round(c.silhouette::numeric, 6) = round(plain.silhouette::numeric, 6) AS as_without
+  FROM unnest('{kmeans,spectral}'::text[]) m, unnest('{true,false}'::bool[]) standardize,
+	   LATERAL sessionlen.cluster('cluster_c', 'SELECT user_id, x, y, 0.1 AS always FROM cluster_users', 'user_id', '{x,always,y}', 4,
+								  m, jsonb_build_object('standardize', standardize)) c,
+	   LATERAL sessionlen.cluster('cluster_c', 'cluster_users', 'user_id', '{x,y}', 4, m,
+								  jsonb_build_object('standardize', standardize)) plain
+ ORDER BY 1, 2;
+SELECT c.k, c.points, c.inertia, c.silhouette
+  FROM sessionlen.cluster('cluster_c', 'SELECT user_id, 0.1 AS always FROM cluster_users', 'user_id', '{always}', 1, options => '{"standardize": true}') c;
+SELECT sessionlen.cluster('cluster_c', 'SELECT user_id, 0.1 AS always FROM cluster_users', 'user_id', '{always}', 2, options => '{"standardize": true}');
+
 -- Spectral: two rings, which no centroids tell apart.
 CREATE TABLE cluster_rings AS
 SELECT i AS id, i % 2 AS truth, (1 + i % 2) * cos(i * 2.399963) + 0.1 * sin(i * 12.9898) AS x,

@@ -104,6 +104,50 @@ test_scale(void)
 			 "a large offset leaves the deviation right");
 }
 
+/* Tiles as they are in k-means: more than one block of them, the last one not full. */
+static void
+test_standardized_tiles(void)
+{
+	enum
+	{
+		N = 3003,
+		D = 3
+	};
+	double *x = clouds(N, D, 7, 2);
+	double mean[D], deviation[D], wanted_mean[D], wanted[D], scratch[D];
+	SlPoints points = {N, D, x};
+	SlArena work = arena_of(1 << 20);
+	double worst = 0;
+	double *tiles;
+
+	for (int i = 0; i < N; i++)
+	{
+		x[i * D + 1] = 0.1;
+		x[i * D + 2] += 1e9;
+	}
+	tiles = sl_points_tiles(&points, NULL, &work);
+	sl_points_scale(&points, wanted_mean, wanted);
+	sl_tiles_standardize(tiles, N, D, scratch, mean, deviation);
+	for (int j = 0; j < D; j++)
+	{
+		is_close(mean[j], wanted_mean[j], 1e-12 * fabs(wanted_mean[j]),
+				 "mean of column %d in tiles", j);
+		is_close(deviation[j], wanted[j], 1e-7 * wanted[j],
+				 "deviation of column %d in tiles", j);
+	}
+	for (int i = 0; i < sl_tile_count(N) * SL_LANES; i++)
+		for (int j = 0; j < D; j++)
+		{
+			double got = tiles[(i / SL_LANES * D + j) * SL_LANES + i % SL_LANES];
+			double want = (x[(i < N ? i : N - 1) * D + j] - mean[j]) / deviation[j];
+
+			worst = fmax(worst, fabs(got - want));
+		}
+	is_close(worst, 0, 1e-9, "all lanes of tiles are standardised");
+	free(x);
+	free(work.base);
+}
+
 static void
 test_sort_labels(void)
 {
@@ -423,6 +467,7 @@ main(void)
 {
 	test_order();
 	test_scale();
+	test_standardized_tiles();
 	test_sort_labels();
 	test_kmeans();
 	test_more_starts();
