@@ -12,6 +12,7 @@
 #include "utils/array.h"
 #include "utils/memutils.h"
 
+#include "embed/embedding.h"
 #include "train/items.h"
 
 static void *
@@ -38,6 +39,20 @@ sl_items_check_size(const SlVocabulary *vocabulary, const char *column)
 				 errhint("Raise min_count, or give shorter texts.")));
 }
 
+/* An embedding to start from decides the dimensions. */
+static void
+follow_embedding(SlInput *input, const char *name)
+{
+	const SlEmbedding *embedding = sl_embedding_find(name);
+
+	if (input->dim != 0 && input->dim != embedding->dims)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("embedding \"%s\" has %d dimensions, not %d", name,
+							   embedding->dims, input->dim),
+						errhint("Leave the item out of option columns.")));
+	input->dim = embedding->dims;
+}
+
 static void
 fit_vocabulary(SlRows *rows, SlInput *input, int32 *code, const SlOptions *options)
 {
@@ -45,6 +60,8 @@ fit_vocabulary(SlRows *rows, SlInput *input, int32 *code, const SlOptions *optio
 
 	for (int i = 0; i < rows->rows; i++)
 		use[i] = sl_row_fits(rows, i);
+	if (options->pretrained != NULL)
+		follow_embedding(input, options->pretrained);
 	sl_input_fit_text(input, code, use, rows->rows, options->min_count);
 	pfree(use);
 	if (sl_vocabulary_count(input->vocabulary) == 0)
@@ -57,7 +74,7 @@ fit_vocabulary(SlRows *rows, SlInput *input, int32 *code, const SlOptions *optio
 
 /* Feature f of every item, from the rows' column. */
 static void
-fit_feature(SlItems *items, const SlRows *rows, const int32 *code, int f,
+fit_feature(SlItemTable *items, const SlRows *rows, const int32 *code, int f,
 			const float *column)
 {
 	float *to = items->feature + (Size) SL_ITEM_FIRST * items->features + f;
@@ -98,10 +115,10 @@ fit_feature(SlItems *items, const SlRows *rows, const int32 *code, int f,
 	}
 }
 
-SlItems *
+SlItemTable *
 sl_items_fit(SlRows *rows, SlInputs *inputs, const SlOptions *options, bool fit)
 {
-	SlItems *items = palloc0(sizeof(SlItems));
+	SlItemTable *items = palloc0(sizeof(SlItemTable));
 	int column = sl_inputs_find(inputs, SL_ROLE_ITEM);
 	SlInput *input = &inputs->input[column];
 	int32 *code = rows->column[column];

@@ -16,7 +16,7 @@ typedef struct SlTrainSource
 	SlRows *rows;
 	SlInputs *inputs; /* vocabularies are fitted; numbers are not */
 	SlValueReader *readers;
-	SlItems *items; /* NULL without an item column */
+	SlItemTable *items; /* NULL without an item column */
 	SlSplit split;
 	int keys_with_rows; /* baselines by key: training rows, mean, median */
 	char **keys;

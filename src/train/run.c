@@ -123,14 +123,6 @@ plan_from_options(SlTrainPlan *plan, const SlOptions *options, int items)
 	sl_loss_from_options(&plan->loss, options, items);
 }
 
-static void *
-aligned(Size bytes)
-{
-	char *memory = MemoryContextAllocHuge(CurrentMemoryContext, bytes + SL_ALIGN);
-
-	return (void *) TYPEALIGN(SL_ALIGN, memory);
-}
-
 /* Bytes a run by so many processes needs in all; *own: in work memory, *shared: in the
  * team's. */
 static Size
@@ -245,87 +237,6 @@ begin_workers(SlRun *run, Size limit)
 }
 
 static void
-copy_base_weights(SlRun *run, const SlModel *base)
-{
-	const SlParams *params = &run->net->params;
-	bool same = params->count == base->net.params.count &&
-				params->total == base->net.params.total;
-
-	for (int i = 0; same && i < params->count; i++)
-		same = strcmp(params->item[i].name, base->net.params.item[i].name) == 0 &&
-			   params->item[i].rows == base->net.params.item[i].rows &&
-			   params->item[i].cols == base->net.params.item[i].cols;
-	if (!same)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("warm_start needs the network of version %d", base->version),
-				 errhint("Give the same architecture, hidden_dim and loss.")));
-	memcpy(run->state.value, base->value, sizeof(float) * params->total);
-	if (base->cluster == SL_NO_CLUSTER &&
-		base->options.optimizer == run->options->optimizer)
-		sl_store_load_checkpoint(base->model, base->version, &run->state,
-								 sl_optim_moments(run->plan.optimizer), params->total);
-}
-
-/* A network of one output starts from the training target's median, or the logit of its
- * mean; a softmax over items from their shares of the training rows. */
-static void
-start_head(SlRun *run)
-{
-	const SlOptions *options = run->options;
-	const SlItems *items = run->source->items;
-	float *bias = run->state.value + run->net->params.item[run->net->head_bias].offset;
-	double rows = 0;
-
-	if (options->task != SL_TASK_NEXT_ITEMS)
-	{
-		if (run->net->spec.outputs == 1)
-			bias[0] = (float) run->prepared->start_value;
-		return;
-	}
-	if (options->loss != SL_LOSS_CROSS_ENTROPY &&
-		options->loss != SL_LOSS_SAMPLED_SOFTMAX)
-		return;
-	for (int i = 0; i < items->count; i++)
-		rows += items->rows[i] + 1.0;
-	for (int i = 0; i < items->count; i++)
-		bias[i] = (float) log((items->rows[i] + 1.0) / rows);
-}
-
-static void
-start_features(SlRun *run)
-{
-	const SlItems *items = run->source->items;
-	const SlParams *params = &run->net->params;
-
-	if (items == NULL || items->feature == NULL)
-		return;
-	for (int p = 0; p < params->count; p++)
-		if (strcmp(params->item[p].name, "item_features.weight") == 0)
-			memcpy(run->state.value + params->item[p].offset, items->feature,
-				   sizeof(float) * (Size) params->item[p].rows * params->item[p].cols);
-}
-
-static void
-initial_weights(SlRun *run)
-{
-	const SlParams *params = &run->net->params;
-	SlArena count = {NULL, SIZE_MAX, 0};
-	SlArena work;
-	SlStatus status;
-
-	sl_params_init(params, (SlInitStyle) run->options->init, run->plan.seed,
-				   run->state.value, &count);
-	work = (SlArena){aligned(count.used), count.used, 0};
-	status = sl_params_init(params, (SlInitStyle) run->options->init, run->plan.seed,
-							run->state.value, &work);
-	if (status != SL_OK)
-		elog(ERROR, "could not initialise weights: status %d", (int) status);
-	start_head(run);
-	start_features(run);
-}
-
-static void
 check_status(SlStatus status)
 {
 	switch (status)
@@ -417,15 +328,12 @@ sl_run(SlRun *run, const SlModel *base, Size limit)
 	sl_net_from_options(run->net, run->options, run->prepared->inputs, &run->plan.loss);
 	run->plan.loss.one = (float) (1 / run->prepared->set.target.scale);
 	bytes = begin_workers(run, limit);
-	run->state.value = aligned(run->net->params.total * sizeof(float));
-	run->state.moments = aligned(run->net->params.total * sizeof(float) * 2);
+	run->state.value = sl_run_aligned(run->net->params.total * sizeof(float));
+	run->state.moments = sl_run_aligned(run->net->params.total * sizeof(float) * 2);
 	memset(run->state.moments, 0, run->net->params.total * sizeof(float) * 2);
 	run->state.mu_product = 1;
-	if (base)
-		copy_base_weights(run, base);
-	else
-		initial_weights(run);
-	work = (SlArena){aligned(bytes), bytes, 0};
+	sl_run_start(run, base);
+	work = (SlArena){sl_run_aligned(bytes), bytes, 0};
 	if (run->cluster == SL_NO_CLUSTER)
 	{
 		SlVersionRow row = version_row(run);

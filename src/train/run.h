@@ -31,6 +31,12 @@ typedef struct SlRun
 /* Trains and stores; base is the network a warm start goes on from, or NULL. */
 extern void sl_run(SlRun *run, const SlModel *base, Size limit);
 
+/* Gives run->state the weights it starts from: those of base, or new ones. */
+extern void sl_run_start(SlRun *run, const SlModel *base);
+
+/* Memory aligned for arenas. */
+extern void *sl_run_aligned(Size bytes);
+
 /* Which sequences are in which cluster. */
 typedef struct SlClusters
 {
