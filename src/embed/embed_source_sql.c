@@ -153,7 +153,11 @@ number_items(const Reading *r, int min_count, SlItems *items)
 	for (int i = 0; i < codes; i++)
 		ref[i] = (ItemRef){0, sl_vocabulary_text(r->vocabulary, i + 1), i};
 	for (int i = 0; i < r->tokens; i++)
+	{
+		if (i % 1048576 == 0)
+			CHECK_FOR_INTERRUPTS();
 		ref[r->token[i]].count++;
+	}
 	for (int i = 0; i < codes; i++)
 	{
 		number[i] = -1;
@@ -187,6 +191,7 @@ pack_sequences(Reading *r, const int32_t *number, SlCorpus *corpus)
 		int end = s + 1 < r->sequences ? r->start[s + 1] : r->tokens;
 		int first = tokens;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = r->start[s]; i < end; i++)
 			if (number[r->token[i]] >= 0)
 				r->token[tokens++] = number[r->token[i]];
