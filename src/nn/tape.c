@@ -10,10 +10,27 @@
 
 #include "nn/blas.h"
 
-/* Floating-point operations between two questions to should_stop(): some 20 to 200 ms. */
-#define PIECE 4e9
-/* Pieces of a product start at multiples of this many rows. */
-#define PIECE_ROWS 64
+/* Floating-point operations between two questions to should_stop(): some 5 to 20 ms on a
+ * processor of its own. */
+#define PIECE 1e9
+/* Pieces of a product start at multiples of this. */
+#define PIECE_ALIGN 64
+
+typedef struct Product
+{
+	bool trans_a;
+	bool trans_b;
+	int m;
+	int n;
+	int k;
+	const float *a;
+	int lda;
+	const float *b;
+	int ldb;
+	float beta;
+	float *c;
+	int ldc;
+} Product;
 
 /* The gradient of a tensor that is only counted: not NULL, and never written. */
 static float nowhere;
@@ -147,11 +164,57 @@ sl_backward(SlTape *tape)
 	return tape->status;
 }
 
+/* A product in pieces: the longest side is cut in two, by shape alone so that results
+ * repeat, until what is left is small. */
+static bool
+product(SlTape *tape, const Product *p)
+{
+	int longest = p->m > p->n ? p->m : p->n;
+	Product first = *p, second = *p;
+
+	longest = p->k > longest ? p->k : longest;
+	if (2.0 * p->m * p->n * p->k <= PIECE || longest < 2 * PIECE_ALIGN)
+	{
+		sl_gemm(p->trans_a, p->trans_b, p->m, p->n, p->k, 1, p->a, p->lda, p->b, p->ldb,
+				p->beta, p->c, p->ldc);
+		return true;
+	}
+
+	int half = longest / 2 - longest / 2 % PIECE_ALIGN;
+	size_t at = (size_t) half;
+
+	if (p->m == longest)
+	{
+		first.m = half;
+		second.m -= half;
+		second.a += p->trans_a ? at : at * p->lda;
+		second.c += at * p->ldc;
+	}
+	else if (p->n == longest)
+	{
+		first.n = half;
+		second.n -= half;
+		second.b += p->trans_b ? at * p->ldb : at;
+		second.c += at;
+	}
+	else
+	{
+		first.k = half;
+		second.k -= half;
+		second.a += p->trans_a ? at * p->lda : at;
+		second.b += p->trans_b ? at : at * p->ldb;
+		second.beta = 1;
+	}
+	return product(tape, &first) && sl_go_on(tape) && product(tape, &second);
+}
+
 bool
 sl_tape_gemm(SlTape *tape, bool trans_a, bool trans_b, int m, int n, int k,
 			 const float *a, int lda, const float *b, int ldb, float beta, float *c,
 			 int ldc)
 {
+	Product whole = {trans_a, trans_b, m, n, k, a, lda, b, ldb, beta, c, ldc};
+
 	if (tape->status != SL_OK)
 		return false;
 	if (!sl_blas_load())
@@ -159,37 +222,5 @@ sl_tape_gemm(SlTape *tape, bool trans_a, bool trans_b, int m, int n, int k,
 		sl_fail(tape, SL_NO_BLAS);
 		return false;
 	}
-
-	/* The longer of m and k is cut, by shape alone so that results repeat. */
-	bool cut_m = m >= k;
-	int length = cut_m ? m : k;
-	double work = 2.0 * n * (cut_m ? k : m); /* for one row */
-	int rows = length;
-
-	if (work * length > PIECE)
-	{
-		double fit = PIECE / work;
-
-		rows = fit < PIECE_ROWS ? PIECE_ROWS : (int) fit - (int) fit % PIECE_ROWS;
-	}
-	for (int start = 0; start < length; start += rows)
-	{
-		int count = length - start < rows ? length - start : rows;
-		bool a_rows = cut_m != trans_a; /* whether the cut runs along A's rows */
-		const float *a_part = a + (a_rows ? (size_t) start * lda : (size_t) start);
-		const float *b_part = b;
-		float *c_part = c;
-
-		if (start > 0 && !sl_go_on(tape))
-			return false;
-		if (cut_m)
-			c_part += (size_t) start * ldc;
-		else
-			b_part += trans_b ? (size_t) start : (size_t) start * ldb;
-		sl_gemm(trans_a, trans_b, cut_m ? count : m, n, cut_m ? k : count, 1, a_part, lda,
-				b_part, ldb, cut_m || start == 0 ? beta : 1, c_part, ldc);
-		if (length - start <= rows)
-			break;
-	}
-	return true;
+	return product(tape, &whole);
 }

@@ -126,10 +126,10 @@ count_questions(void *arg)
 	return false;
 }
 
-/* A product too large for one piece, in pieces of rows or of the sum; every 97th element
- * against its definition. */
+/* A product too large for one piece, cut along any side; every 97th element against its
+ * definition. */
 static void
-check_pieces(int m, int k, bool ta, bool tb)
+check_pieces(int m, int k, bool ta, bool tb, int pieces)
 {
 	enum
 	{
@@ -148,7 +148,7 @@ check_pieces(int m, int k, bool ta, bool tb)
 		c[i] = 1;
 	ok(sl_tape_gemm(&tape, ta, tb, m, N, k, a, lda, b, ldb, 1, c, N),
 	   "a product of %d x %d x %d", m, N, k);
-	is_int(questions, 1, "in two pieces");
+	is_int(questions, pieces - 1, "in %d pieces", pieces);
 	for (int i = 0; i < m * N; i += 97)
 	{
 		double want = 1;
@@ -168,8 +168,12 @@ main(void)
 {
 	check_loading();
 	check_products();
-	check_pieces(1900, 1200, false, true);
-	check_pieces(1200, 1900, true, false);
-	check_pieces(1200, 1900, false, true);
+	for (int t = 0; t < 4; t++)
+	{
+		check_pieces(1200, 600, t & 1, t & 2, 2);
+		check_pieces(600, 1200, t & 1, t & 2, 2);
+		check_pieces(700, 700, t & 1, t & 2, 2);
+		check_pieces(1900, 1200, t & 1, t & 2, 8);
+	}
 	return done_testing();
 }
