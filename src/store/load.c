@@ -462,6 +462,8 @@ sl_net_from_options(SlNet *net, const SlOptions *options, const SlInputs *inputs
 	spec.arch = sl_arch_find(sl_arch_name(options->architecture));
 	spec.cell = (SlCell) options->cell;
 	spec.bidirectional = options->bidirectional;
+	/* all rows that may stand before the one to predict */
+	spec.past_steps = options->sequence_length - 1;
 	spec.layers = options->layers;
 	memcpy(spec.hidden, options->hidden, sizeof(spec.hidden));
 	spec.outputs = sl_loss_outputs(loss);

@@ -1,0 +1,218 @@
+/*
+ * test_decode.c: scheduled sampling.  The codes it makes are judged by a whole pass over
+ * them: each is the true one or what that pass's hidden state of the row before chooses.
+ */
+#include "model/decode.h"
+
+#include "future.h"
+
+#define ITEMS 5
+
+/* The head that chooses, and how often it was asked. */
+typedef struct Head
+{
+	float weight[ITEMS][4];
+	int asked;
+	SlStatus status;
+} Head;
+
+static int32_t
+best_item(const Head *head, const float *h, int cols)
+{
+	int32_t best = 0;
+	float highest = -INFINITY;
+
+	for (int32_t j = 0; j < ITEMS; j++)
+	{
+		float score = 0;
+
+		for (int c = 0; c < cols; c++)
+			score += head->weight[j][c] * h[c];
+		if (score > highest)
+		{
+			highest = score;
+			best = j;
+		}
+	}
+	return best;
+}
+
+static SlStatus
+choose(void *arg, const float *hidden, int rows, int cols, int32_t *item)
+{
+	Head *head = arg;
+
+	head->asked += rows;
+	for (int i = 0; i < rows; i++)
+		item[i] = best_item(head, hidden + (size_t) i * cols, cols);
+	return head->status;
+}
+
+static Head
+head_new(void)
+{
+	Head head = {.status = SL_OK};
+	uint64_t seed = 4;
+
+	for (int i = 0; i < ITEMS * 4; i++)
+		head.weight[i / 4][i % 4] = pack_random(&seed);
+	return head;
+}
+
+/* In the memory that was counted. */
+static SlStatus
+schedule(Future *f, Head *head, float teacher_forcing, uint64_t epoch, int32_t *code)
+{
+	SlItemChoice choice = {choose, head};
+	SlArena arena = {0};
+	SlTape tape = future_tape(f, &arena, true);
+	SlBatch nothing = {.pack = f->batch.pack};
+
+	sl_decode_scheduled(&f->net, &tape, &nothing, teacher_forcing, &choice, NULL);
+	arena = pack_arena(&arena);
+	tape = future_tape(f, &arena, true);
+	tape.epoch = epoch;
+
+	SlStatus status =
+		sl_decode_scheduled(&f->net, &tape, &f->batch, teacher_forcing, &choice, code);
+
+	if (arena.used != 0)
+		status = SL_NO_MEMORY;
+	free(arena.base);
+	return status;
+}
+
+typedef struct Count
+{
+	int first; /* rows of the past and first ones of the future that were changed */
+	int other; /* later ones that are neither true nor chosen */
+	int chosen, kept;
+} Count;
+
+/* The tape of this pass has the epoch of future_tape, so must schedule() have had. */
+static Count
+judge(Future *f, const Head *head, const int32_t *code)
+{
+	const int32_t *given[F_CODES] = {code, f->codes[1], f->codes[2]};
+	SlBatch batch = f->batch;
+	Count count = {0};
+
+	batch.code = given;
+	future_run(f, &batch, false);
+	for (int t = 0; t < f->pack.pack.steps; t++)
+		for (int b = 0; b < f->pack.size[t]; b++)
+		{
+			int row = f->pack.offset[t] + b;
+			bool same = code[row] == f->codes[0][row];
+
+			if (t <= f_past[b])
+			{
+				count.first += !same;
+				continue;
+			}
+
+			int before = f->pack.offset[t - 1] + b;
+			int32_t best = best_item(head, f->out + before * f->cols, f->cols);
+			bool chosen = code[row] == best + SL_ITEM_FIRST;
+
+			count.other += !same && !chosen;
+			count.chosen += chosen;
+			count.kept += same;
+		}
+	return count;
+}
+
+static void
+check(SlCell cell, bool bidirectional, float dropout)
+{
+	SlNetSpec spec = future_spec("encoder_decoder", cell, bidirectional, 2);
+
+	spec.items = ITEMS;
+	spec.dropout = dropout;
+	spec.recurrent_dropout = dropout;
+
+	Future *f = future_open(&spec);
+	Head head = head_new();
+	int32_t code[F_ROWS], again[F_ROWS];
+
+	for (int i = 0; i < F_ROWS; i++)
+		if (f->codes[0][i] >= SL_ITEM_FIRST) /* so that no choice is true by chance */
+			f->codes[0][i] = SL_ITEM_UNKNOWN;
+
+	is_int(schedule(f, &head, 1, 4, code), SL_OK, "always true: runs");
+	ok(memcmp(code, f->codes[0], sizeof(code)) == 0 && head.asked == 0,
+	   "nothing is changed, nobody is asked");
+
+	is_int(schedule(f, &head, 0, 4, code), SL_OK, "never true: runs");
+
+	Count count = judge(f, &head, code);
+
+	is_int(count.first, 0, "past and first future rows stay");
+	is_int(count.kept + count.other, 0,
+		   "all others are the choices of the pass over them");
+	is_int(count.chosen, head.asked, "and no more were asked for (%d)", count.chosen);
+	schedule(f, &head, 0, 4, again);
+	ok(memcmp(code, again, sizeof(code)) == 0, "the same again");
+
+	head.asked = 0;
+	is_int(schedule(f, &head, 0.5f, 4, code), SL_OK, "half of them: runs");
+	count = judge(f, &head, code);
+	is_int(count.first + count.other, 0, "each is true or chosen");
+	ok(count.kept > 0 && count.chosen > 0, "%d are true, %d are not", count.kept,
+	   count.chosen);
+	is_int(count.chosen, head.asked, "choices are made only where they are read");
+	head.status = SL_STOPPED;
+	is_int(schedule(f, &head, 0, 4, again), SL_STOPPED, "who chooses may stop it");
+	future_close(f);
+}
+
+/* The share of choices over many epochs, and that epochs differ. */
+static void
+check_share(void)
+{
+	SlNetSpec spec = future_spec("encoder_decoder", SL_CELL_GRU, false, 2);
+
+	spec.items = ITEMS;
+
+	Future *f = future_open(&spec);
+	Head head = head_new();
+	int32_t code[F_ROWS], last[F_ROWS] = {0};
+	int rows = 0, different = 0;
+
+	for (int t = 0; t < f->pack.pack.steps; t++)
+		for (int b = 0; b < f->pack.size[t]; b++)
+			rows += t > f_past[b];
+	for (int epoch = 0; epoch < 400; epoch++)
+	{
+		schedule(f, &head, 0.7f, epoch, code);
+		different += memcmp(code, last, sizeof(code)) != 0;
+		memcpy(last, code, sizeof(code));
+	}
+	is_close(head.asked / (400.0 * rows), 0.3, 0.03, "0.3 of %d rows are chosen", rows);
+	ok(different > 200, "other ones in other epochs");
+	future_close(f);
+}
+
+static void
+check_shape(void)
+{
+	SlNetSpec spec = future_spec("encoder_decoder", SL_CELL_GRU, false, 1);
+	Future *f = future_open(&spec);
+	Head head = head_new();
+	int32_t code[F_ROWS];
+
+	is_int(schedule(f, &head, 0, 4, code), SL_BAD_SHAPE, "no items, no choice");
+	future_close(f);
+}
+
+int
+main(void)
+{
+	check(SL_CELL_GRU, false, 0);
+	check(SL_CELL_LSTM, true, 0);
+	check(SL_CELL_GRU, true, 0.3f);
+	check(SL_CELL_LSTM, false, 0.3f);
+	check_share();
+	check_shape();
+	return done_testing();
+}
