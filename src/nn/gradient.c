@@ -104,6 +104,15 @@ sl_table_touch(SlTableGradient *table, int row)
 	return data;
 }
 
+bool
+sl_table_touch_all(SlTableGradient *table)
+{
+	for (int row = 0; row < table->rows; row++)
+		if (sl_table_touch(table, row) != table->data + (size_t) row * table->cols)
+			return false;
+	return true;
+}
+
 size_t
 sl_gradient_size(const SlGradient *gradient)
 {

@@ -69,6 +69,10 @@ extern void sl_table_expect(SlTableGradient *table, size_t rows);
 /* The gradient of a row, to be added to; zero when new.  NULL: no room. */
 extern float *sl_table_touch(SlTableGradient *table, int row);
 
+/* All rows, row i at data + i * cols, zero those that are new; false: no room, or some
+ * have been touched in another order. */
+extern bool sl_table_touch_all(SlTableGradient *table);
+
 /* The gradient of a row, or NULL if it was not touched. */
 static inline float *
 sl_table_find(const SlTableGradient *table, int row)

@@ -160,9 +160,35 @@ multiply(float *x, float factor, int n)
 		x[i] *= factor;
 }
 
-/* Log-sum-exp around the largest logit, in blocks that stay in cache: there may be a
- * class for every track.  Classes have no order: censored is ignored.  A class that does
- * not exist gives NaN. */
+/* Around the largest, in blocks that stay in cache. */
+double
+sl_log_sum_exp(const float *x, int n)
+{
+	float block[1024], largest = largest_of(x, n);
+	double sum = 0;
+
+	if (largest == -INFINITY)
+		return largest;
+	for (int start = 0; start < n; start += 1024)
+	{
+		int count = n - start < 1024 ? n - start : 1024;
+
+		subtract(x + start, largest, block, count);
+		sl_exp(count, block, block);
+		sum += sum_of(block, count);
+	}
+	return log(sum) + largest;
+}
+
+void
+sl_exp_scaled(float *x, int n, float less, float factor)
+{
+	subtract(x, less, x, n);
+	sl_exp(n, x, x);
+	multiply(x, factor, n);
+}
+
+/* Classes have no order: censored is ignored.  A class that does not exist gives NaN. */
 static double
 cross_entropy_row(const SlLoss *loss, const float *raw, float target, bool censored,
 				  double factor, float *grad)
@@ -307,6 +333,8 @@ sl_loss(const SlLoss *loss, const SlTensor *out, const float *target, const floa
 	/* A tape that only counts, or that failed, has nothing to read. */
 	if (out == NULL || out->data == NULL)
 		return 0;
+	if (losses[loss->kind].row == NULL)
+		return NAN;
 
 	for (int i = 0; i < out->rows; i++)
 	{

@@ -17,7 +17,7 @@ typedef enum SlLossKind
 	SL_LOSS_CROSS_ENTROPY, /* classes logits, target the class number */
 	SL_LOSS_WEIBULL,	   /* two outputs: log scale, log shape; targets above 0 */
 	SL_LOSS_QUANTILE, /* pinball; levels outputs, made non-crossing by softplus steps */
-	/* over drawn items instead of all classes; not for sl_loss() */
+	/* over drawn items instead of all classes; not for sl_loss() but sl_item_loss() */
 	SL_LOSS_SAMPLED_SOFTMAX,
 	SL_LOSS_BPR_MAX,
 	SL_LOSS_TOP1_MAX
@@ -49,6 +49,12 @@ extern int sl_loss_outputs(const SlLoss *loss);
  */
 extern double sl_loss(const SlLoss *loss, const SlTensor *out, const float *target,
 					  const float *weight, const uint8_t *censored, float scale);
+
+/* The logarithm of the sum of exp(x[i]) over n >= 1 numbers, whatever their size. */
+extern double sl_log_sum_exp(const float *x, int n);
+
+/* x[i] = factor * exp(x[i] - less). */
+extern void sl_exp_scaled(float *x, int n, float less, float factor);
 
 /*
  * The prediction of one raw output row: the value itself, the probability (bce), the
