@@ -3,7 +3,8 @@
 CREATE FUNCTION sessionlen.predictions(model text, source text DEFAULT NULL, part text DEFAULT 'test',
 	OUT partition_key text, OUT order_key text, OUT prediction float8, OUT quantiles float8[],
 	OUT part text, OUT actual float8, OUT user_mean float8, OUT user_median float8,
-	OUT last_value float8, OUT global_median float8, OUT cluster int) RETURNS SETOF record
+	OUT last_value float8, OUT global_median float8, OUT cluster int, OUT global_mean float8,
+	OUT "position" bigint) RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'sl_predictions';
 COMMENT ON FUNCTION sessionlen.predictions(text, text, text)

@@ -1,205 +1,35 @@
 /*
- * predict_sql.c: predict(), a window function that carries the recurrent state down the
- * partition, and predict_sequence(), the same for an array of rows.
+ * predict_sql.c: predict(), a window function, and predict_sequence(), the same for an
+ * array of rows.
+ *
+ * Without a horizon predict() carries the recurrent state down the partition.  With one
+ * it reads the partition's last rows at its first call, runs the network once, and hands
+ * the predictions out row by row.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_type.h"
-#include "executor/executor.h"
-#include "funcapi.h"
+#include <math.h>
+
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/typcache.h"
 #include "windowapi.h"
 
-#include "predict/runner.h"
-#include "predict/served.h"
+#include "predict/site.h"
+#include "predict/whole.h"
 #include "sessionlen.h"
-#include "store/query.h"
 #include "train/sequence.h"
 
 PG_FUNCTION_INFO_V1(sl_predict_row);
 PG_FUNCTION_INFO_V1(sl_predict_sequence);
 
-/* What a call site keeps for one network of the model. */
-typedef struct Seat
-{
-	const SlModel *model; /* NULL: not used yet */
-	SlRunner *runner;
-	float *x; /* one row of network inputs */
-	int32 row_code[SL_MAX_EMBEDDINGS];
-	int32 *code[SL_MAX_EMBEDDINGS];
-	float *out;
-} Seat;
-
-/* What one call site keeps for a statement.  All but the struct itself is in context,
- * which is reset when another model is asked for. */
-typedef struct Site
-{
-	MemoryContext context;
-	uint64 moment; /* of the snapshot and role the model was looked up with */
-	char *name;
-	const SlModel *model;
-	Seat *seat; /* of the network of all users, then of the clusters' */
-	int state;	/* floats of the largest state */
-	/* how the rows given map to inputs */
-	Oid row_type;
-	int32 row_typmod;
-	TupleDesc desc;
-	int *attribute; /* per input, from 1 */
-	SlValueReader *reader;
-	int key_attribute; /* partition_by, where clusters have networks */
-	SlValueReader key_reader;
-	SlCellValue *cell;
-} Site;
-
-static void
-open_site(Site *site, text *model)
-{
-	char *name = text_to_cstring(model);
-	uint64 moment = sl_snapshot_moment();
-	MemoryContext old;
-
-	if (site->name != NULL && strcmp(site->name, name) == 0 && site->moment == moment)
-	{
-		pfree(name);
-		return;
-	}
-	site->name = NULL; /* until all is done */
-	MemoryContextReset(site->context);
-	site->model = sl_served_get(name, site->context);
-	sl_runner_check(site->model);
-	old = MemoryContextSwitchTo(site->context);
-	site->seat = palloc0(sizeof(Seat) * (site->model->clusters + 1));
-	site->state = site->model->net.state;
-	for (int i = 0; i < site->model->clusters; i++)
-		site->state = Max(site->state, site->model->network[i]->net.state);
-	site->row_type = InvalidOid;
-	site->desc = NULL;
-	site->attribute = palloc0(sizeof(int) * Max(site->model->inputs->count, 1));
-	site->reader = palloc0(sizeof(SlValueReader) * Max(site->model->inputs->count, 1));
-	site->cell = palloc0(sizeof(SlCellValue) * Max(site->model->inputs->count, 1));
-	site->moment = moment;
-	site->name = pstrdup(name);
-	MemoryContextSwitchTo(old);
-	pfree(name);
-}
-
-static Site *
+static SlSite *
 get_site(FunctionCallInfo fcinfo, text *model)
 {
-	Site *site = fcinfo->flinfo->fn_extra;
+	SlSite *site = sl_site_get(fcinfo, model);
 
-	if (site == NULL)
-	{
-		site = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(Site));
-		site->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt,
-											  "sessionlen predict", ALLOCSET_SMALL_SIZES);
-		fcinfo->flinfo->fn_extra = site;
-	}
-	open_site(site, model);
+	sl_runner_check(site->model);
 	return site;
-}
-
-/* The attribute of the row type that has this name, from 1. */
-static int
-find_column(const Site *site, const char *name, SlValueReader *reader)
-{
-	int attribute = sl_value_column(site->desc, name, reader);
-
-	if (attribute > 0)
-		return attribute;
-	ereport(ERROR,
-			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 errmsg("the row has no column \"%s\"", name),
-			 errdetail("Model \"%s\" was trained with it.", site->model->model),
-			 errhint("Pass the whole row, as in predict('%s', s) for FROM ... AS s.",
-					 site->model->model)));
-}
-
-/* Finds the model's columns in rows of this type. */
-static void
-map_row_type(Site *site, HeapTupleHeader row)
-{
-	const SlInputs *inputs = site->model->inputs;
-	Oid type = HeapTupleHeaderGetTypeId(row);
-	int32 typmod = HeapTupleHeaderGetTypMod(row);
-	MemoryContext old;
-
-	if (type == site->row_type && typmod == site->row_typmod)
-		return;
-	site->row_type = InvalidOid; /* until all columns are found */
-	if (site->desc != NULL)
-		FreeTupleDesc(site->desc);
-	site->desc = NULL;
-	old = MemoryContextSwitchTo(site->context);
-	site->desc = lookup_rowtype_tupdesc_copy(type, typmod);
-	for (int i = 0; i < inputs->count; i++)
-		site->attribute[i] = find_column(site, inputs->input[i].name, &site->reader[i]);
-	if (site->model->clusters > 0)
-		site->key_attribute =
-			find_column(site, site->model->partition_by, &site->key_reader);
-	MemoryContextSwitchTo(old);
-	site->row_type = type;
-	site->row_typmod = typmod;
-}
-
-static HeapTupleData
-tuple_of(HeapTupleHeader row)
-{
-	HeapTupleData tuple = {.t_len = HeapTupleHeaderGetDatumLength(row), .t_data = row};
-
-	ItemPointerSetInvalid(&tuple.t_self);
-	return tuple;
-}
-
-/* Which network serves the row's partition: index into seat. */
-static int
-choose_network(Site *site, HeapTupleHeader row)
-{
-	HeapTupleData tuple = tuple_of(row);
-	const SlModel *chosen = site->model;
-	bool isnull;
-	Datum key;
-
-	if (site->model->clusters == 0)
-		return 0;
-	map_row_type(site, row);
-	key = heap_getattr(&tuple, site->key_attribute, site->desc, &isnull);
-	if (!isnull)
-	{
-		char *text = sl_value_label(&site->key_reader, key, false);
-
-		chosen = sl_model_for_key(site->model, text);
-		pfree(text);
-	}
-	for (int i = 0; i < site->model->clusters; i++)
-		if (site->model->network[i] == chosen)
-			return i + 1;
-	return 0;
-}
-
-static Seat *
-get_seat(Site *site, int network)
-{
-	Seat *seat = &site->seat[network];
-	MemoryContext old;
-
-	if (seat->model != NULL)
-		return seat;
-	old = MemoryContextSwitchTo(site->context);
-	seat->model = network == 0 ? site->model : site->model->network[network - 1];
-	seat->runner = sl_runner_create(seat->model);
-	seat->x = palloc0(sizeof(float) * Max(seat->model->inputs->width, 1));
-	for (int e = 0; e < SL_MAX_EMBEDDINGS; e++)
-		seat->code[e] = &seat->row_code[e];
-	seat->out = palloc(sizeof(float) * seat->model->net.spec.outputs);
-	MemoryContextSwitchTo(old);
-	return seat;
 }
 
 /*
@@ -207,34 +37,177 @@ get_seat(Site *site, int network)
  * earlier[], and leave this row's values there.
  */
 static void
-read_row(Site *site, Seat *seat, HeapTupleHeader row, SlCellValue *earlier, bool fresh)
+read_row(SlSite *site, SlSeat *seat, HeapTupleHeader row, SlCellValue *earlier,
+		 bool fresh)
 {
 	const SlInputs *inputs = seat->model->inputs;
-	HeapTupleData tuple = tuple_of(row);
 
-	map_row_type(site, row);
-	for (int i = 0; i < inputs->count; i++)
-	{
-		const SlInput *input = &inputs->input[i];
-		bool isnull;
-		Datum value = heap_getattr(&tuple, site->attribute[i], site->desc, &isnull);
-
-		site->cell[i] = sl_input_cell(input, &site->reader[i], value, isnull);
-	}
+	sl_site_cells(site, seat, row, site->cell);
 	sl_sequence_next(&seat->model->options, inputs, fresh, site->cell, earlier);
 	sl_inputs_apply(inputs, site->cell, seat->x, seat->row_code);
 }
 
-/* In partition-local memory: this, then earlier cells, then the state. */
+/* ---- row by row ---- */
+
+/* In partition-local memory.  Without a horizon earlier cells come after it, and then the
+ * state. */
 typedef struct Carried
 {
 	bool taken; /* by the model of this id: its size is that model's */
 	bool running;
 	int network; /* that serves this partition */
 	pg_uuid_t id;
+	int64 first;		/* with a horizon: of the rows that are predicted */
+	double *prediction; /* of that row and all after it, NaN where there is none */
 } Carried;
 
 #define CARRIED_CELLS(c) ((SlCellValue *) ((char *) (c) + MAXALIGN(sizeof(Carried))))
+
+static void
+check_same_model(Carried *carried, const SlModel *model)
+{
+	if (!carried->taken)
+		carried->id = model->id;
+	else if (memcmp(&carried->id, &model->id, sizeof(pg_uuid_t)) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("model must be the same in a whole partition"),
+						errdetail("It changes to \"%s\".", model->model),
+						errhint("Add the model's name to the window's PARTITION BY.")));
+	carried->taken = true;
+}
+
+static Datum
+predict_by_row(FunctionCallInfo fcinfo, WindowObject window, SlSite *site)
+{
+	int inputs = site->model->inputs->count;
+	Carried *carried = WinGetPartitionLocalMemory(
+		window, MAXALIGN(sizeof(Carried)) + sizeof(SlCellValue) * inputs +
+					sizeof(float) * site->state);
+	SlCellValue *earlier = CARRIED_CELLS(carried);
+	float *state = (float *) (earlier + inputs);
+	bool fresh;
+	bool isnull;
+	Datum row;
+	SlSeat *seat;
+
+	check_same_model(carried, site->model);
+	fresh = !carried->running;
+	row = WinGetFuncArgCurrent(window, 1, &isnull);
+	if (isnull)
+		PG_RETURN_NULL();
+	if (fresh)
+		carried->network = sl_site_network(site, DatumGetHeapTupleHeader(row));
+	carried->running = true;
+	seat = sl_site_seat(site, carried->network);
+	read_row(site, seat, DatumGetHeapTupleHeader(row), earlier, fresh);
+	sl_runner_rows(seat->runner, 1, seat->x, seat->code, state, fresh, seat->out);
+	PG_RETURN_FLOAT8(sl_runner_predict(seat->model, seat->out, NULL));
+}
+
+/* ---- the partition whole ---- */
+
+/* The last rows of a partition that are not NULL, at most as many as the model uses. */
+typedef struct Tail
+{
+	SlSeat *seat;
+	int used;
+	int64 *row;		   /* [used], numbers in the partition */
+	SlCellValue *cell; /* [used x inputs] */
+} Tail;
+
+/* Reads rows from the partition's end up; what a row takes is given back before the next,
+ * since all of this is one call. */
+static Tail
+read_tail(WindowObject window, SlSite *site)
+{
+	int64 rows = WinGetPartitionRowCount(window);
+	int inputs = site->model->inputs->count;
+	int room = (int) Min(rows, site->model->options.sequence_length);
+	MemoryContext scratch = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen partition", ALLOCSET_DEFAULT_SIZES);
+	Tail tail = {.row = palloc(sizeof(int64) * room),
+				 .cell = palloc_extended(sizeof(SlCellValue) * room * Max(inputs, 1),
+										 MCXT_ALLOC_HUGE)};
+
+	for (int64 i = rows - 1; i >= 0 && tail.used < room; i--)
+	{
+		MemoryContext old = MemoryContextSwitchTo(scratch);
+		bool isnull;
+		bool isout;
+		Datum row;
+
+		CHECK_FOR_INTERRUPTS();
+		row = WinGetFuncArgInPartition(window, 1, (int) (i - (rows - 1)),
+									   WINDOW_SEEK_TAIL, false, &isnull, &isout);
+		if (!isnull && !isout)
+		{
+			HeapTupleHeader header = DatumGetHeapTupleHeader(row);
+
+			if (tail.used == 0)
+				tail.seat = sl_site_seat(site, sl_site_network(site, header));
+			tail.used++;
+			tail.row[room - tail.used] = i;
+			sl_site_cells(site, tail.seat, header,
+						  tail.cell + (Size) (room - tail.used) * inputs);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(scratch);
+	}
+	MemoryContextDelete(scratch);
+	tail.row += room - tail.used;
+	tail.cell += (Size) (room - tail.used) * inputs;
+	return tail;
+}
+
+/* Predicts the partition's rows from the first one to be predicted on. */
+static void
+predict_partition(WindowObject window, SlSite *site, Carried *carried)
+{
+	MemoryContext kept = GetMemoryChunkContext(carried); /* the partition's */
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen sequence", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Tail tail = read_tail(window, site);
+	int64 rows = WinGetPartitionRowCount(window);
+	SlWhole whole;
+
+	carried->first = rows;
+	if (tail.used > 0)
+	{
+		whole = sl_whole_enter(tail.seat->model, tail.used, -1, tail.cell);
+		sl_whole_run(tail.seat->runner, &whole);
+		carried->first = tail.row[whole.past];
+		carried->prediction =
+			MemoryContextAllocHuge(kept, sizeof(double) * (Size) (rows - carried->first));
+		for (int64 i = carried->first; i < rows; i++)
+			carried->prediction[i - carried->first] = NAN;
+		for (int i = whole.past; i < whole.rows; i++)
+			carried->prediction[tail.row[i] - carried->first] = sl_runner_predict(
+				tail.seat->model,
+				whole.out + (Size) i * tail.seat->model->net.spec.outputs, NULL);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+static Datum
+predict_whole(FunctionCallInfo fcinfo, WindowObject window, SlSite *site)
+{
+	Carried *carried = WinGetPartitionLocalMemory(window, MAXALIGN(sizeof(Carried)));
+	int64 row = WinGetCurrentPosition(window);
+	double prediction = NAN;
+
+	check_same_model(carried, site->model);
+	if (!carried->running)
+		predict_partition(window, site, carried);
+	carried->running = true;
+	WinSetMarkPosition(window, row); /* no row before this one is asked for again */
+	if (row >= carried->first)
+		prediction = carried->prediction[row - carried->first];
+	if (isnan(prediction))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(prediction);
+}
 
 Datum
 sl_predict_row(PG_FUNCTION_ARGS)
@@ -242,50 +215,22 @@ sl_predict_row(PG_FUNCTION_ARGS)
 	WindowObject window = PG_WINDOW_OBJECT();
 	bool isnull;
 	Datum model = WinGetFuncArgCurrent(window, 0, &isnull);
-	Datum row;
-	Site *site;
-	Seat *seat;
-	int inputs;
-	Carried *carried;
-	SlCellValue *earlier;
-	float *state;
-	bool fresh;
+	SlSite *site;
 
-	/* no row before this one is asked for again */
-	WinSetMarkPosition(window, WinGetCurrentPosition(window));
 	if (isnull)
 		PG_RETURN_NULL();
 	site = get_site(fcinfo, DatumGetTextPP(model));
-	inputs = site->model->inputs->count;
-	carried = WinGetPartitionLocalMemory(window, MAXALIGN(sizeof(Carried)) +
-													 sizeof(SlCellValue) * inputs +
-													 sizeof(float) * site->state);
-	if (!carried->taken)
-		carried->id = site->model->id;
-	else if (memcmp(&carried->id, &site->model->id, sizeof(pg_uuid_t)) != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("model must be the same in a whole partition"),
-						errdetail("It changes to \"%s\".", site->model->model),
-						errhint("Add the model's name to the window's PARTITION BY.")));
-	carried->taken = true;
-	fresh = !carried->running;
-	earlier = CARRIED_CELLS(carried);
-	state = (float *) (earlier + inputs);
-	row = WinGetFuncArgCurrent(window, 1, &isnull);
-	if (isnull)
-		PG_RETURN_NULL();
-	if (fresh)
-		carried->network = choose_network(site, DatumGetHeapTupleHeader(row));
-	carried->running = true;
-	seat = get_seat(site, carried->network);
-	read_row(site, seat, DatumGetHeapTupleHeader(row), earlier, fresh);
-	sl_runner_rows(seat->runner, 1, seat->x, seat->code, state, fresh, seat->out);
-	PG_RETURN_FLOAT8(sl_runner_predict(seat->model, seat->out, NULL));
+	if (sl_runner_is_whole(site->model))
+		return predict_whole(fcinfo, window, site);
+	WinSetMarkPosition(window, WinGetCurrentPosition(window));
+	return predict_by_row(fcinfo, window, site);
 }
+
+/* ---- an array of rows ---- */
 
 /* Rows of the array into x and code. */
 static void
-read_rows(Site *site, Seat *seat, Datum *row, int rows, float *x, int32 **code)
+read_rows(SlSite *site, SlSeat *seat, Datum *row, int rows, float *x, int32 **code)
 {
 	const SlInputs *inputs = seat->model->inputs;
 	SlCellValue *earlier = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
@@ -299,48 +244,16 @@ read_rows(Site *site, Seat *seat, Datum *row, int rows, float *x, int32 **code)
 	}
 }
 
-Datum
-sl_predict_sequence(PG_FUNCTION_ARGS)
+static double
+predict_carried(SlSite *site, SlSeat *seat, Datum *row, int rows)
 {
-	Site *site = get_site(fcinfo, PG_GETARG_TEXT_PP(0));
-	const SlModel *m;
-	Seat *seat;
-	ArrayType *array = PG_GETARG_ARRAYTYPE_P(1);
+	const SlModel *m = seat->model;
 	int32 *code[SL_MAX_EMBEDDINGS];
-	Datum *row;
-	bool *isnull;
-	int rows;
 	float *x;
 	float *out;
 	float *state;
 
-	if (!type_is_rowtype(ARR_ELEMTYPE(array)))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("rows must be an array of rows"),
-				 errdetail("It is an array of %s.", format_type_be(ARR_ELEMTYPE(array))),
-				 errhint("For example array_agg(s ORDER BY ...) for FROM ... AS s.")));
-	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &row,
-					  &isnull, &rows);
-	if (rows == 0)
-		PG_RETURN_NULL();
-	for (int i = 0; i < rows; i++)
-		if (isnull[i])
-			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-							errmsg("rows must not hold NULL")));
-	seat = get_seat(site, choose_network(site, DatumGetHeapTupleHeader(row[0])));
-	m = seat->model;
-	if (sizeof(float) * (Size) rows *
-			(m->inputs->width + m->inputs->embeddings + m->net.spec.outputs) >
-		(Size) sl_memory_limit * 1024)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OUT_OF_MEMORY),
-			 errmsg("a sequence of %d rows does not fit into sessionlen.memory_limit",
-					rows),
-			 errdetail("Model \"%s\" makes %d numbers of a row.", m->model,
-					   m->inputs->width + m->inputs->embeddings + m->net.spec.outputs),
-			 errhint("Raise sessionlen.memory_limit, or use predict_table().")));
+	sl_whole_check_memory(m, rows);
 	x = palloc_extended(sizeof(float) * (Size) rows * Max(m->inputs->width, 1),
 						MCXT_ALLOC_HUGE);
 	for (int e = 0; e < m->inputs->embeddings; e++)
@@ -350,6 +263,41 @@ sl_predict_sequence(PG_FUNCTION_ARGS)
 	state = palloc0(sizeof(float) * Max(m->net.state, 1));
 	read_rows(site, seat, row, rows, x, code);
 	sl_runner_rows(seat->runner, rows, x, code, state, true, out);
-	PG_RETURN_FLOAT8(
-		sl_runner_predict(m, out + (Size) (rows - 1) * m->net.spec.outputs, NULL));
+	return sl_runner_predict(m, out + (Size) (rows - 1) * m->net.spec.outputs, NULL);
+}
+
+/* The last row is always one to be predicted. */
+static double
+predict_last(SlSite *site, SlSeat *seat, Datum *row, int rows)
+{
+	const SlModel *m = seat->model;
+	int skipped = sl_sequence_skipped(&m->options, rows);
+	int used = rows - skipped;
+	SlCellValue *cell = palloc_extended(
+		sizeof(SlCellValue) * (Size) used * Max(m->inputs->count, 1), MCXT_ALLOC_HUGE);
+	SlWhole whole;
+
+	for (int i = 0; i < used; i++)
+		sl_site_cells(site, seat, DatumGetHeapTupleHeader(row[skipped + i]),
+					  cell + (Size) i * m->inputs->count);
+	whole = sl_whole_enter(m, used, -1, cell);
+	sl_whole_run(seat->runner, &whole);
+	return sl_runner_predict(m, whole.out + (Size) (used - 1) * m->net.spec.outputs,
+							 NULL);
+}
+
+Datum
+sl_predict_sequence(PG_FUNCTION_ARGS)
+{
+	SlSite *site = get_site(fcinfo, PG_GETARG_TEXT_PP(0));
+	int rows;
+	Datum *row = sl_site_rows(PG_GETARG_ARRAYTYPE_P(1), &rows);
+	SlSeat *seat;
+
+	if (rows == 0)
+		PG_RETURN_NULL();
+	seat = sl_site_seat(site, sl_site_network(site, DatumGetHeapTupleHeader(row[0])));
+	PG_RETURN_FLOAT8(sl_runner_is_whole(site->model)
+						 ? predict_last(site, seat, row, rows)
+						 : predict_carried(site, seat, row, rows));
 }

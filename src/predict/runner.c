@@ -17,12 +17,15 @@ struct SlRunner
 	MemoryContext context;
 	SlArena arena;
 	char *memory; /* the arena, unaligned */
-	int size[STEPS];
-	int offset[STEPS + 1];
-	/* a group in packed order, allocated when first needed */
+	int steps;	  /* room in size and offset */
+	int *size;
+	int *offset;
+	int rows; /* room for a group in packed order; so have the next */
 	float *x;
 	int32 *code[SL_MAX_EMBEDDINGS];
-	float *state[2];
+	uint8 *future;
+	uint64_t *key;	 /* zeros */
+	float *state[2]; /* of a group */
 };
 
 bool
@@ -34,11 +37,13 @@ sl_runner_carries(const SlModel *model)
 void
 sl_runner_check(const SlModel *model)
 {
-	if (model->options.horizon != 0 || model->options.task == SL_TASK_NEXT_ITEMS)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("model \"%s\" does not predict row by row", model->model),
-						errdetail("Its task is %s, its horizon is not 0.",
-								  sl_task_name(model->options.task))));
+	if (model->options.task == SL_TASK_NEXT_ITEMS)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("model \"%s\" predicts items", model->model),
+				 errdetail("Its prediction of a row is not one number."),
+				 errhint("Use predict_items() for what comes next, item_predictions() or "
+						 "evaluate() for how good it is.")));
 }
 
 SlRunner *
@@ -51,14 +56,64 @@ sl_runner_create(const SlModel *model)
 	return runner;
 }
 
+static void *
+room(SlRunner *runner, void *old, Size count, Size width)
+{
+	if (old != NULL)
+		pfree(old);
+	return MemoryContextAllocExtended(runner->context, Max(count, 1) * width,
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+static void
+make_steps(SlRunner *runner, int steps)
+{
+	if (steps <= runner->steps)
+		return;
+	runner->steps = 0;
+	runner->size = room(runner, runner->size, steps, sizeof(int));
+	runner->offset = room(runner, runner->offset, (Size) steps + 1, sizeof(int));
+	runner->steps = steps;
+}
+
+/* Room for rows in packed order.  Old memory goes first: it is not needed any more. */
+static void
+make_rows(SlRunner *runner, int rows)
+{
+	const SlNetSpec *spec = &runner->model->net.spec;
+
+	if (rows <= runner->rows)
+		return;
+	runner->rows = 0;
+	runner->x = room(runner, runner->x, (Size) rows * spec->inputs, sizeof(float));
+	for (int e = 0; e < spec->embeddings; e++)
+		runner->code[e] = room(runner, runner->code[e], rows, sizeof(int32));
+	runner->future = room(runner, runner->future, rows, sizeof(uint8));
+	runner->key = room(runner, runner->key, rows, sizeof(uint64_t));
+	runner->rows = rows;
+}
+
+/* ---- one pass ---- */
+
+static bool
+should_stop(void *arg)
+{
+	return QueryCancelPending || ProcDiePending;
+}
+
 static SlTensor *
 forward(SlRunner *runner, SlArena *arena, const SlBatch *batch, SlStatus *status)
 {
 	const SlNet *net = &runner->model->net;
-	SlTape tape = {.arena = arena, .params = &net->params, .value = runner->model->value};
+	SlTape tape = {.arena = arena,
+				   .params = &net->params,
+				   .value = runner->model->value,
+				   .should_stop = should_stop};
 	SlTensor *out = net->spec.arch->forward(net, &tape, batch);
 
 	*status = tape.status;
+	if (*status == SL_STOPPED)
+		CHECK_FOR_INTERRUPTS();
 	return out;
 }
 
@@ -95,6 +150,8 @@ run(SlRunner *runner, const SlBatch *batch)
 		bytes = count.used;
 		if (runner->memory)
 			pfree(runner->memory);
+		runner->memory = NULL;
+		runner->arena.base = NULL;
 		runner->memory = MemoryContextAllocHuge(runner->context, bytes + SL_ALIGN);
 		runner->arena = (SlArena){(char *) TYPEALIGN(SL_ALIGN, runner->memory), bytes, 0};
 		out = forward(runner, &runner->arena, batch, &status);
@@ -104,64 +161,104 @@ run(SlRunner *runner, const SlBatch *batch)
 	elog(ERROR, "prediction failed with status %d", (int) status);
 }
 
+/* ---- one sequence ---- */
+
+/* Rows of one sequence in one pass.  state_in and state_out may be NULL, and the same. */
+static void
+run_one(SlRunner *runner, int rows, const float *x, int32 *const *code,
+		const uint8 *future, const float *state_in, float *state_out, float *out)
+{
+	const SlNetSpec *spec = &runner->model->net.spec;
+	uint64_t *key;
+	SlPack pack;
+	SlBatch batch;
+
+	make_steps(runner, rows);
+	make_rows(runner, rows); /* for the keys */
+	key = runner->key;
+	for (int t = 0; t < rows; t++)
+	{
+		runner->size[t] = 1;
+		runner->offset[t] = t;
+	}
+	runner->offset[rows] = rows;
+	pack = (SlPack){1, rows, rows, runner->size, runner->offset};
+	batch = (SlBatch){.pack = &pack,
+					  .x = x,
+					  .code = (const int32_t *const *) code,
+					  .row_key = key,
+					  .seq_key = key,
+					  .state_in = state_in,
+					  .state_out = state_out,
+					  .future = future};
+	memcpy(out, run(runner, &batch), sizeof(float) * (Size) rows * spec->outputs);
+}
+
 void
 sl_runner_rows(SlRunner *runner, int rows, const float *x, int32 *const *code,
 			   float *state, bool fresh, float *out)
 {
 	const SlNetSpec *spec = &runner->model->net.spec;
 	bool carries = sl_runner_carries(runner->model);
-	uint64_t key = 0;
 
 	for (int from = 0; from < rows;)
 	{
 		int steps = carries ? Min(rows - from, STEPS) : 1;
-		const int32_t *chunk[SL_MAX_EMBEDDINGS];
-		SlPack pack = {1, steps, steps, runner->size, runner->offset};
-		SlBatch batch = {.pack = &pack,
-						 .x = x + (Size) from * spec->inputs,
-						 .code = chunk,
-						 .row_key = &key,
-						 .seq_key = &key,
-						 .state_in = fresh || !carries ? NULL : state,
-						 .state_out = carries ? state : NULL};
+		int32 *chunk[SL_MAX_EMBEDDINGS];
 
 		CHECK_FOR_INTERRUPTS();
 		for (int e = 0; e < spec->embeddings; e++)
 			chunk[e] = code[e] + from;
-		runner->offset[0] = 0;
-		for (int t = 0; t < steps; t++)
-		{
-			runner->size[t] = 1;
-			runner->offset[t + 1] = t + 1;
-		}
-		memcpy(out + (Size) from * spec->outputs, run(runner, &batch),
-			   sizeof(float) * steps * spec->outputs);
+		run_one(runner, steps, x + (Size) from * spec->inputs, chunk, NULL,
+				fresh || !carries ? NULL : state, carries ? state : NULL,
+				out + (Size) from * spec->outputs);
 		from += steps;
 		fresh = false;
 	}
 }
 
+void
+sl_runner_whole(SlRunner *runner, int rows, const float *x, int32 *const *code,
+				const uint8 *future, float *state, float *out)
+{
+	if (future == NULL)
+	{
+		make_rows(runner, rows);
+		memset(runner->future, 0, rows);
+		future = runner->future;
+	}
+	run_one(runner, rows, x, code, future, NULL, state, out);
+}
+
+void
+sl_runner_step(SlRunner *runner, int sequences, const float *x, int32 *const *code,
+			   float *state, bool fresh, float *out)
+{
+	const SlModel *model = runner->model;
+	bool carries = sl_runner_carries(model);
+	SlPack pack;
+	SlBatch batch;
+
+	make_steps(runner, 1);
+	make_rows(runner, sequences);
+	runner->size[0] = sequences;
+	runner->offset[0] = 0;
+	runner->offset[1] = sequences;
+	memset(runner->future, 1, sequences);
+	pack = (SlPack){sequences, 1, sequences, runner->size, runner->offset};
+	batch = (SlBatch){.pack = &pack,
+					  .x = x,
+					  .code = (const int32_t *const *) code,
+					  .row_key = runner->key,
+					  .seq_key = runner->key,
+					  .state_in = fresh || !carries ? NULL : state,
+					  .state_out = carries ? state : NULL,
+					  .future = sl_runner_is_whole(model) ? runner->future : NULL};
+	memcpy(out, run(runner, &batch),
+		   sizeof(float) * (Size) sequences * model->net.spec.outputs);
+}
+
 /* ---- many sequences ---- */
-
-static void *
-room(SlRunner *runner, Size count, Size width)
-{
-	return MemoryContextAllocHuge(runner->context, Max(count, 1) * width);
-}
-
-static void
-prepare_group(SlRunner *runner)
-{
-	const SlNet *net = &runner->model->net;
-
-	if (runner->x != NULL)
-		return;
-	runner->x = room(runner, (Size) GROUP * STEPS * net->spec.inputs, sizeof(float));
-	for (int e = 0; e < net->spec.embeddings; e++)
-		runner->code[e] = room(runner, (Size) GROUP * STEPS, sizeof(int32));
-	for (int i = 0; i < 2; i++)
-		runner->state[i] = room(runner, (Size) GROUP * net->state, sizeof(float));
-}
 
 typedef struct Length
 {
@@ -181,27 +278,25 @@ longest_first(const void *a, const void *b)
 	return x->sequence - y->sequence;
 }
 
-/* Steps from .. from + STEPS - 1 of a group's sequences, longest first; returns how many
- * of them have such steps. */
+/* What a group is made of: arrays of all rows. */
+typedef struct Source
+{
+	const float *x;
+	int32 *const *code;
+	const uint8 *future;
+	float *out;
+} Source;
+
+/* Brings so many steps of the first sequences of a group, longest first, into packed
+ * order; returns how many rows that are. */
 static int
-run_steps(SlRunner *runner, const Length *group, int count, int from, const float *x,
-		  int32 *const *code, float *out)
+pack_steps(SlRunner *runner, const Length *group, int going, int from, int steps,
+		   const Source *source)
 {
 	const SlNetSpec *spec = &runner->model->net.spec;
-	bool carries = sl_runner_carries(runner->model);
-	static const uint64_t no_key[GROUP * STEPS];
-	int going = 0;
 	int row = 0;
-	int t;
-	SlPack pack;
-	SlBatch batch;
-	const float *raw;
 
-	while (going < count && group[going].rows > from)
-		going++;
-	if (going == 0)
-		return 0;
-	for (t = 0; t < STEPS && group[0].rows > from + t; t++)
+	for (int t = 0; t < steps; t++)
 	{
 		int n = 0;
 
@@ -210,26 +305,51 @@ run_steps(SlRunner *runner, const Length *group, int count, int from, const floa
 		{
 			int at = group[n].first + from + t;
 
-			memcpy(runner->x + (Size) row * spec->inputs, x + (Size) at * spec->inputs,
-				   sizeof(float) * spec->inputs);
+			memcpy(runner->x + (Size) row * spec->inputs,
+				   source->x + (Size) at * spec->inputs, sizeof(float) * spec->inputs);
 			for (int e = 0; e < spec->embeddings; e++)
-				runner->code[e][row] = code[e][at];
+				runner->code[e][row] = source->code[e][at];
+			if (source->future)
+				runner->future[row] = source->future[at];
 		}
 		runner->size[t] = n;
 	}
-	runner->offset[t] = row;
-	pack = (SlPack){going, t, row, runner->size, runner->offset};
+	runner->offset[steps] = row;
+	return row;
+}
+
+/* Steps from .. from + steps - 1 of a group's sequences, longest first; returns how many
+ * of them have such steps. */
+static int
+run_steps(SlRunner *runner, const Length *group, int count, int from, int steps,
+		  const Source *source)
+{
+	const SlNetSpec *spec = &runner->model->net.spec;
+	bool carries = sl_runner_carries(runner->model) && source->future == NULL;
+	int going = 0;
+	SlPack pack;
+	SlBatch batch;
+	const float *raw;
+
+	while (going < count && group[going].rows > from)
+		going++;
+	if (going == 0)
+		return 0;
+	steps = Min(steps, group[0].rows - from);
+	pack = (SlPack){going, steps, 0, runner->size, runner->offset};
+	pack.rows = pack_steps(runner, group, going, from, steps, source);
 	batch = (SlBatch){.pack = &pack,
 					  .x = runner->x,
 					  .code = (const int32_t *const *) runner->code,
-					  .row_key = no_key,
-					  .seq_key = no_key,
+					  .row_key = runner->key,
+					  .seq_key = runner->key,
 					  .state_in = from > 0 && carries ? runner->state[0] : NULL,
-					  .state_out = carries ? runner->state[1] : NULL};
+					  .state_out = carries ? runner->state[1] : NULL,
+					  .future = source->future ? runner->future : NULL};
 	raw = run(runner, &batch);
-	for (int s = 0; s < t; s++)
+	for (int s = 0; s < steps; s++)
 		for (int n = 0; n < runner->size[s]; n++)
-			memcpy(out + (Size) (group[n].first + from + s) * spec->outputs,
+			memcpy(source->out + (Size) (group[n].first + from + s) * spec->outputs,
 				   raw + (Size) (runner->offset[s] + n) * spec->outputs,
 				   sizeof(float) * spec->outputs);
 	if (carries)
@@ -244,46 +364,76 @@ run_steps(SlRunner *runner, const Length *group, int count, int from, const floa
 
 /* A model without a state sees rows, not sequences: any rows go side by side. */
 static void
-run_single_rows(SlRunner *runner, int rows, const float *x, int32 *const *code,
-				float *out)
+run_single_rows(SlRunner *runner, int sequences, const SlSpan *span, const Source *source)
 {
 	Length group[GROUP];
+	int n = 0;
 
-	for (int from = 0; from < rows; from += GROUP)
+	for (int s = 0; s < sequences; s++)
+		for (int i = 0; i < span[s].rows; i++)
+		{
+			group[n++] = (Length){0, span[s].first + i, 1};
+			if (n < GROUP)
+				continue;
+			CHECK_FOR_INTERRUPTS();
+			run_steps(runner, group, n, 0, 1, source);
+			n = 0;
+		}
+	run_steps(runner, group, n, 0, 1, source);
+}
+
+/* Sequences that are run whole: as many as there is room for, at least one. */
+static void
+run_whole(SlRunner *runner, int sequences, const Length *order, const Source *source)
+{
+	for (int g = 0; g < sequences;)
 	{
-		int n = Min(rows - from, GROUP);
+		int count = 0;
+		int rows = 0;
 
+		while (g + count < sequences && count < GROUP &&
+			   (count == 0 || rows + order[g + count].rows <= GROUP * STEPS))
+			rows += order[g + count++].rows;
 		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < n; i++)
-			group[i] = (Length){i, from + i, 1};
-		run_steps(runner, group, n, 0, x, code, out);
+		make_steps(runner, order[g].rows);
+		make_rows(runner, rows);
+		run_steps(runner, order + g, count, 0, order[g].rows, source);
+		g += count;
 	}
 }
 
 void
-sl_runner_sequences(SlRunner *runner, int sequences, const int *start, const float *x,
-					int32 *const *code, float *out)
+sl_runner_sequences(SlRunner *runner, int sequences, const SlSpan *span, const float *x,
+					int32 *const *code, const uint8 *future, float *out)
 {
+	Source source = {x, code, future, out};
 	Length *order;
 
-	prepare_group(runner);
-	if (!sl_runner_carries(runner->model))
+	make_steps(runner, STEPS);
+	make_rows(runner, GROUP * STEPS);
+	for (int i = 0; i < 2 && runner->state[i] == NULL; i++)
+		runner->state[i] =
+			room(runner, NULL, (Size) GROUP * runner->model->net.state, sizeof(float));
+	if (!sl_runner_carries(runner->model) && future == NULL)
 	{
-		run_single_rows(runner, start[sequences], x, code, out);
+		run_single_rows(runner, sequences, span, &source);
 		return;
 	}
 	order = palloc_extended(sizeof(Length) * Max(sequences, 1), MCXT_ALLOC_HUGE);
 	for (int s = 0; s < sequences; s++)
-		order[s] = (Length){s, start[s], start[s + 1] - start[s]};
+		order[s] = (Length){s, span[s].first, span[s].rows};
 	qsort(order, sequences, sizeof(Length), longest_first);
-	for (int g = 0; g < sequences; g += GROUP)
-		for (int from = 0;; from += STEPS)
-		{
-			CHECK_FOR_INTERRUPTS();
-			if (run_steps(runner, order + g, Min(GROUP, sequences - g), from, x, code,
-						  out) == 0)
-				break;
-		}
+	if (future != NULL)
+		run_whole(runner, sequences, order, &source);
+	else
+		for (int g = 0; g < sequences; g += GROUP)
+			for (int from = 0;; from += STEPS)
+			{
+				CHECK_FOR_INTERRUPTS();
+				if (run_steps(runner, order + g, Min(GROUP, sequences - g), from, STEPS,
+							  &source) == 0)
+					break;
+			}
 	pfree(order);
 }
 

@@ -8,7 +8,7 @@
 
 typedef struct SlRunner SlRunner;
 
-/* Refuses a model whose predictions are not one number for every row. */
+/* Refuses a model that predicts items: its predictions are not one number a row. */
 extern void sl_runner_check(const SlModel *model);
 
 /* In the current memory context. */
@@ -17,19 +17,46 @@ extern SlRunner *sl_runner_create(const SlModel *model);
 /* Whether this model carries a state from row to row. */
 extern bool sl_runner_carries(const SlModel *model);
 
+/* Whether it takes sequences whole, their past and their future rows at once. */
+static inline bool
+sl_runner_is_whole(const SlModel *model)
+{
+	return model->options.horizon != 0;
+}
+
+/* Rows first .. first + rows - 1 of the arrays belong to one sequence. */
+typedef struct SlSpan
+{
+	int first;
+	int rows;
+} SlSpan;
+
 /*
- * Runs whole sequences: sequence s has rows start[s] .. start[s + 1] - 1 of x [rows x
- * inputs] and code[e][rows].  out receives the raw outputs, [rows x outputs].
+ * Runs whole sequences, each from its first row to its last, over x [rows x inputs],
+ * code[e][rows] and, if the model takes sequences whole, future[rows].  out receives the
+ * raw outputs, [rows x outputs].
  */
-extern void sl_runner_sequences(SlRunner *runner, int sequences, const int *start,
-								const float *x, int32 *const *code, float *out);
+extern void sl_runner_sequences(SlRunner *runner, int sequences, const SlSpan *span,
+								const float *x, int32 *const *code, const uint8 *future,
+								float *out);
 
 /*
  * Runs consecutive rows of one sequence; state [net.state] is read (unless fresh) and
- * replaced.
+ * replaced.  Only for models that don't take sequences whole.
  */
 extern void sl_runner_rows(SlRunner *runner, int rows, const float *x, int32 *const *code,
 						   float *state, bool fresh, float *out);
+
+/* Runs a sequence whole and hands out the state [net.state] after its last row; future
+ * may be NULL: no row is. */
+extern void sl_runner_whole(SlRunner *runner, int rows, const float *x,
+							int32 *const *code, const uint8 *future, float *state,
+							float *out);
+
+/* Runs one more row, to be predicted, of each of several sequences; state [sequences x
+ * net.state] is read (unless fresh) and replaced. */
+extern void sl_runner_step(SlRunner *runner, int sequences, const float *x,
+						   int32 *const *code, float *state, bool fresh, float *out);
 
 /* A raw output row as a prediction in the target's own units; quantiles may be NULL. */
 extern double sl_runner_predict(const SlModel *model, const float *raw,
