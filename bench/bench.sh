@@ -45,7 +45,7 @@ bench_step()
 	awk 'FNR == NR { if ($4 == "ms/step") { ours[$1, $2] = $3; ours_cpu[$1, $2] = $6 + 0 } next }
 		$4 == "threads" && $3 == 1 { cpu[$1, $2] = $8 + 0 }
 		$3 == "best" && ($1, $2) in ours {
-			printf "%-5s %-18s ours %9.3f ms, PyTorch %9.3f ms, ratio %5.2f;" \
+			printf "%-12s %-18s ours %9.3f ms, PyTorch %9.3f ms, ratio %5.2f;" \
 				" cpu %9.3f ms, %9.3f ms, ratio %5.2f\n", $1, $2,
 				ours[$1, $2], $4, ours[$1, $2] / $4,
 				ours_cpu[$1, $2], cpu[$1, $2], ours_cpu[$1, $2] / cpu[$1, $2]

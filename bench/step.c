@@ -5,6 +5,8 @@
  *   step                                    the shapes of the table
  *   step lstm 400x20x9-250                  one: cell, batch x steps x features - hidden
  *   step gru 256x20x64-128-128 5            two layers, 5 seconds of measuring
+ *   step gru-decoder 256x20x64-128          an encoder over the first half of the steps
+ * and a decoder over the rest
  *
  * GFLOP/s counts the products alone: 6 operations a weight and row.  bench/step_torch.py
  * does the same shapes in PyTorch.
@@ -23,7 +25,7 @@
 
 typedef struct Shape
 {
-	char cell[8];
+	char cell[16]; /* "gru", "lstm", or with "-decoder" */
 	int batch;
 	int steps;
 	int features;
@@ -36,10 +38,11 @@ typedef struct Run
 	SlNet net;
 	SlPack pack;
 	int *size, *offset;
-	float *x, *target, *value, *moments;
+	float *x, *target, *weight, *value, *moments;
 	SlGradient grad;
 	char *memory; /* the gradient's */
 	uint64_t *key;
+	uint8_t *future; /* NULL: no row is */
 	SlArena arena;
 	int64_t t;
 } Run;
@@ -122,8 +125,11 @@ gemm_rate(double seconds)
 static SlTensor *
 forward(Run *run, SlTape *tape)
 {
-	SlBatch batch = {
-		.pack = &run->pack, .x = run->x, .row_key = run->key, .seq_key = run->key};
+	SlBatch batch = {.pack = &run->pack,
+					 .x = run->x,
+					 .row_key = run->key,
+					 .seq_key = run->key,
+					 .future = run->future};
 
 	return run->net.spec.arch->forward(&run->net, tape, &batch);
 }
@@ -144,7 +150,8 @@ step_work(void *arg)
 	SlTensor *out = forward(run, &tape);
 
 	if (out != NULL)
-		sl_loss(&loss, out, run->target, NULL, NULL, 1.0f / (float) run->pack.rows);
+		sl_loss(&loss, out, run->target, run->weight, NULL,
+				1.0f / (float) run->pack.rows);
 	if (out == NULL || sl_backward(&tape) != SL_OK)
 	{
 		fprintf(stderr, "the step failed (%d): %s\n", tape.status, sl_blas_error());
@@ -177,11 +184,20 @@ numbers(size_t n)
 	return x;
 }
 
+static bool
+is_lstm(const Shape *shape)
+{
+	return strncmp(shape->cell, "lstm", 4) == 0;
+}
+
 static void
 run_open(Run *run, const Shape *shape)
 {
-	SlNetSpec spec = {.arch = sl_arch_find(shape->cell),
+	bool decodes = strstr(shape->cell, "-decoder") != NULL;
+	SlNetSpec spec = {.arch = sl_arch_find(decodes ? "encoder_decoder" : shape->cell),
+					  .cell = is_lstm(shape) ? SL_CELL_LSTM : SL_CELL_GRU,
 					  .inputs = shape->features,
+					  .known_inputs = shape->features,
 					  .layers = shape->layers,
 					  .outputs = 1};
 	size_t rows = (size_t) shape->batch * shape->steps;
@@ -208,6 +224,15 @@ run_open(Run *run, const Shape *shape)
 	for (size_t i = 0; i < run->net.params.total; i++)
 		run->value[i] *= 0.1f;
 	run->key = calloc(rows, sizeof(uint64_t));
+	if (decodes)
+	{
+		int half = shape->steps / 2 * shape->batch;
+
+		run->future = calloc(rows, 1);
+		run->weight = calloc(rows, sizeof(float));
+		for (int i = half; i < (int) rows; i++)
+			run->weight[i] = run->future[i] = 1;
+	}
 
 	SlArena counting = {0};
 	SlGradient plan;
@@ -235,13 +260,15 @@ run_close(Run *run)
 	free(run->memory);
 	free(run->moments);
 	free(run->key);
+	free(run->future);
+	free(run->weight);
 	free(run->arena.base);
 }
 
 static double
 operations(const Shape *shape)
 {
-	double gates = strcmp(shape->cell, "lstm") == 0 ? 4 : 3;
+	double gates = is_lstm(shape) ? 4 : 3;
 	double sum = 0;
 	int in = shape->features;
 
@@ -257,6 +284,17 @@ operations(const Shape *shape)
 	return 6 * sum * shape->batch * shape->steps;
 }
 
+static bool
+is_cell(const char *name)
+{
+	static const char *const names[] = {"gru", "lstm", "gru-decoder", "lstm-decoder"};
+
+	for (int i = 0; i < 4; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static void
 report(const char *cell, const char *text, double seconds)
 {
@@ -267,7 +305,7 @@ report(const char *cell, const char *text, double seconds)
 	snprintf(shape.cell, sizeof(shape.cell), "%s", cell);
 	if (sscanf(text, "%dx%dx%d%n", &shape.batch, &shape.steps, &shape.features, &used) !=
 			3 ||
-		sl_arch_find(shape.cell) == NULL)
+		!is_cell(shape.cell))
 	{
 		fprintf(stderr, "not a shape: %s %s\n", cell, text);
 		exit(1);
@@ -286,7 +324,7 @@ report(const char *cell, const char *text, double seconds)
 	double infer = measure(infer_work, &run, seconds / 4, &infer_cpu);
 
 	printf(
-		"%-5s %-18s %9.3f ms/step (cpu %9.3f, %6.1f GFLOP/s), forward only %9.4f ms (cpu "
+		"%-12s %-18s %9.3f ms/step (cpu %9.3f, %6.1f GFLOP/s), forward only %9.4f ms (cpu "
 		"%9.4f)\n",
 		cell, text, 1e3 * step, 1e3 * cpu, operations(&shape) / cpu * 1e-9, 1e3 * infer,
 		1e3 * infer_cpu);
@@ -298,11 +336,19 @@ int
 main(int argc, char **argv)
 {
 	static const char *const table[][2] = {
-		{"lstm", "400x1x9-250"},	{"lstm", "400x20x9-250"},
-		{"gru", "400x20x9-250"},	{"lstm", "64x50x9-64"},
-		{"lstm", "32x20x9-32"},		{"lstm", "256x20x64-128-128"},
-		{"lstm", "256x20x100-512"}, {"lstm", "1x20x9-64"},
+		{"lstm", "400x1x9-250"},
+		{"lstm", "400x20x9-250"},
+		{"gru", "400x20x9-250"},
+		{"lstm", "64x50x9-64"},
+		{"lstm", "32x20x9-32"},
+		{"lstm", "256x20x64-128-128"},
+		{"lstm", "256x20x100-512"},
+		{"lstm", "1x20x9-64"},
 		{"lstm", "1x1x9-64"},
+		{"gru-decoder", "256x20x64-128"},
+		{"gru-decoder", "256x20x64-512"},
+		{"lstm-decoder", "256x20x64-128"},
+		{"lstm-decoder", "256x20x64-512"},
 	};
 
 	if (!sl_blas_load())

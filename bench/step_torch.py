@@ -24,6 +24,10 @@ TABLE = [
     ("lstm", "256x20x100-512"),
     ("lstm", "1x20x9-64"),
     ("lstm", "1x1x9-64"),
+    ("gru-decoder", "256x20x64-128"),
+    ("gru-decoder", "256x20x64-512"),
+    ("lstm-decoder", "256x20x64-128"),
+    ("lstm-decoder", "256x20x64-512"),
 ]
 
 
@@ -40,6 +44,28 @@ class Net(nn.Module):
         for rnn in self.rnn:
             x = rnn(x)[0]
         return self.head(x)
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder over the first half of the steps, a decoder over the rest."""
+
+    def __init__(self, cell, features, hidden):
+        super().__init__()
+        self.encoder = nn.ModuleList()
+        self.decoder = nn.ModuleList()
+        for width in hidden:
+            self.encoder.append(getattr(nn, cell.upper())(features, width))
+            self.decoder.append(getattr(nn, cell.upper())(features, width))
+            features = width
+        self.head = nn.Linear(features, 1)
+
+    def forward(self, x):
+        half = len(x) // 2
+        past, future = x[:half], x[half:]
+        for encoder, decoder in zip(self.encoder, self.decoder):
+            past, state = encoder(past)
+            future = decoder(future, state)[0]
+        return self.head(future)
 
 
 def measure(work, seconds):
@@ -59,9 +85,11 @@ def measure(work, seconds):
 def report(cell, shape, seconds=1):
     dims, *hidden = shape.split("-")
     batch, steps, features = map(int, re.split("x", dims))
-    net = Net(cell, features, list(map(int, hidden)))
+    decodes = cell.endswith("-decoder")
+    kind = EncoderDecoder if decodes else Net
+    net = kind(cell.split("-")[0], features, list(map(int, hidden)))
     x = torch.rand(steps, batch, features) - 0.5
-    target = torch.rand(steps, batch, 1)
+    target = torch.rand(steps - steps // 2 if decodes else steps, batch, 1)
     loss = nn.L1Loss()
     adam = torch.optim.Adam(net.parameters())
 
@@ -80,11 +108,11 @@ def report(cell, shape, seconds=1):
         results[threads] = (measure(step, seconds), measure(infer, seconds / 4))
     for threads, (ms, forward) in results.items():
         print(
-            "%-5s %-18s %2d threads %9.3f ms/step (cpu %9.3f), forward only %9.4f ms (cpu %9.4f)"
+            "%-12s %-18s %2d threads %9.3f ms/step (cpu %9.3f), forward only %9.4f ms (cpu %9.4f)"
             % ((cell, shape, threads) + ms + forward)
         )
     best = min(ms for (ms, _), _ in results.values())
-    print("%-5s %-18s best %9.3f ms/step" % (cell, shape, best), flush=True)
+    print("%-12s %-18s best %9.3f ms/step" % (cell, shape, best), flush=True)
 
 
 def main():
