@@ -26,12 +26,14 @@ PG_FUNCTION_INFO_V1(sl_train_model);
  * losses themselves differ; training loss without validation rows.
  */
 static double
-score(const SlTrainResult *result, bool by_mae)
+score(const SlRun *run, bool by_mae)
 {
-	if (by_mae)
-		return result->best.validation_mae;
-	return isnan(result->best.validation_loss) ? result->best.training_loss
-											   : result->best.validation_loss;
+	const SlEpoch *epoch = &run->result.best;
+	double measured = by_mae ? epoch->validation_mae : epoch->validation_loss;
+
+	if (!by_mae && run->prepared->part_rows[SL_VALIDATION] == 0)
+		return epoch->training_loss;
+	return isnan(measured) ? INFINITY : measured; /* no time was left to measure it */
 }
 
 static Datum
@@ -214,7 +216,7 @@ sl_train_model(PG_FUNCTION_ARGS)
 		}
 		if (call.clusters)
 			sl_train_clusters(&run, clusters, given, base, limit);
-		if (best.version == 0 || score(&run.result, by_mae) < score(&best.result, by_mae))
+		if (best.version == 0 || score(&run, by_mae) < score(&best, by_mae))
 			best = run;
 	}
 	if (best.version == 0)
