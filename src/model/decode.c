@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/part.h"
+#include "nn/item_rank.h"
 #include "nn/random.h"
 
 /* Keeps these draws apart from dropout masks, which hash the same seed. */
@@ -16,7 +17,6 @@ typedef struct Decoder
 {
 	const SlNet *net;
 	const SlBatch *batch;
-	const SlItemChoice *choice;
 	int32_t *code;
 	const int32_t *codes[SL_MAX_EMBEDDINGS]; /* the batch's, with code for the item's */
 	SlTape tape;
@@ -167,6 +167,26 @@ run_past(Decoder *d)
 	run(d, &part, first);
 }
 
+/* The likeliest item of each row of hidden states. */
+static void
+best_items(Decoder *d, const float *h, int rows, int32_t *item)
+{
+	const SlNet *net = d->net;
+	SlTape *tape = &d->tape;
+	const SlParam *weight = &net->params.item[net->head_weight];
+	const SlParam *bias = &net->params.item[net->head_bias];
+	SlItemHead head = {.items = net->spec.items, .hidden = weight->cols};
+	SlItemRank rank = {.n = 1, .best = item};
+
+	if (!sl_counting(tape))
+	{
+		head.weight = tape->value + weight->offset;
+		head.bias = tape->value + bias->offset;
+	}
+	fail(tape, sl_item_rank(&head, h, rows, &rank, tape->should_stop, tape->stop_arg,
+							tape->arena));
+}
+
 /* Hidden states of rows that a row with its own choice follows, chosen for. */
 static void
 choose(Decoder *d, const SlPart *part, const SlTensor *hidden, int k)
@@ -177,6 +197,8 @@ choose(Decoder *d, const SlPart *part, const SlTensor *hidden, int k)
 	int *next = sl_part_ints(&d->tape, (size_t) part->pack.rows);
 	int n = 0;
 
+	if (sl_counting(&d->tape))
+		best_items(d, h, part->pack.rows, item);
 	if (d->tape.status != SL_OK || sl_counting(&d->tape))
 		return;
 	for (int i = 0; i < part->pack.rows; i++)
@@ -191,7 +213,7 @@ choose(Decoder *d, const SlPart *part, const SlTensor *hidden, int k)
 	}
 	if (n == 0)
 		return;
-	fail(&d->tape, d->choice->choose(d->choice->arg, h, n, hidden->cols, item));
+	best_items(d, h, n, item);
 	for (int i = 0; i < n && d->tape.status == SL_OK; i++)
 		d->code[next[i]] = item[i] + (int32_t) SL_ITEM_FIRST;
 }
@@ -252,9 +274,9 @@ decode(Decoder *d)
 
 SlStatus
 sl_decode_scheduled(const SlNet *net, const SlTape *tape, const SlBatch *batch,
-					float teacher_forcing, const SlItemChoice *choice, int32_t *code)
+					float teacher_forcing, int32_t *code)
 {
-	Decoder d = {.net = net, .batch = batch, .choice = choice, .code = code};
+	Decoder d = {.net = net, .batch = batch, .code = code};
 	size_t before = tape->arena->used;
 	size_t rows = (size_t) batch->pack->rows;
 

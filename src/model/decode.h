@@ -6,20 +6,13 @@
 
 #include "model/model.h"
 
-/* Chooses an item (its class) for each row of hidden [rows x cols]. */
-typedef struct SlItemChoice
-{
-	SlStatus (*choose)(void *arg, const float *hidden, int rows, int cols, int32_t *item);
-	void *arg;
-} SlItemChoice;
-
 /*
  * Scheduled sampling (Bengio et al. 2015) for a network that predicts items and reads in
  * each future row the item of the row before.  code [rows] receives the item codes to
  * read: those of batch->code, but in every future row after a sequence's first one with
- * probability 1 - teacher_forcing the item that the network itself chooses for the row
- * before, having read what code says until there.  Draws depend on the tape's seed and
- * epoch and on row_key (which may not be NULL) alone.
+ * probability 1 - teacher_forcing the item that the network itself holds likeliest in the
+ * row before (by head.weight and head.bias), having read what code says until there.
+ * Draws depend on the tape's seed and epoch and on row_key (which may not be NULL) alone.
  *
  * The tape says which weights, dropout and memory; nothing is added to it, and its arena
  * is left as it was.  Dropout masks go with keys, so the pass over code that follows
@@ -28,6 +21,6 @@ typedef struct SlItemChoice
  */
 extern SlStatus sl_decode_scheduled(const SlNet *net, const SlTape *tape,
 									const SlBatch *batch, float teacher_forcing,
-									const SlItemChoice *choice, int32_t *code);
+									int32_t *code);
 
 #endif
