@@ -295,7 +295,8 @@ sl_decode_scheduled(const SlNet *net, const SlTape *tape, const SlBatch *batch,
 	for (int e = 0; e < net->spec.embeddings; e++)
 		d.codes[e] = batch->code[e];
 	d.codes[net->spec.item] = code;
-	memcpy(code, batch->code[net->spec.item], rows * sizeof(int32_t));
+	if (code != batch->code[net->spec.item])
+		memcpy(code, batch->code[net->spec.item], rows * sizeof(int32_t));
 	find_futures(&d);
 	if (draw(&d, teacher_forcing))
 		decode(&d);

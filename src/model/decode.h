@@ -8,11 +8,12 @@
 
 /*
  * Scheduled sampling (Bengio et al. 2015) for a network that predicts items and reads in
- * each future row the item of the row before.  code [rows] receives the item codes to
- * read: those of batch->code, but in every future row after a sequence's first one with
- * probability 1 - teacher_forcing the item that the network itself holds likeliest in the
- * row before (by head.weight and head.bias), having read what code says until there.
- * Draws depend on the tape's seed and epoch and on row_key (which may not be NULL) alone.
+ * each future row the item of the row before.  code [rows], which may be
+ * batch->code's own array, receives the item codes to read: those of batch->code, but in
+ * every future row after a sequence's first one with probability 1 - teacher_forcing the
+ * item that the network itself holds likeliest in the row before (by head.weight and
+ * head.bias), having read what code says until there. Draws depend on the tape's seed and
+ * epoch and on row_key (which may not be NULL) alone.
  *
  * The tape says which weights, dropout and memory; nothing is added to it, and its arena
  * is left as it was.  Dropout masks go with keys, so the pass over code that follows

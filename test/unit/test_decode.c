@@ -132,6 +132,13 @@ check(SlCell cell, bool bidirectional, float dropout)
 	schedule(f, 0, 4, again);
 	ok(memcmp(code, again, sizeof(code)) == 0, "the same again");
 
+	int32_t keep[F_ROWS];
+
+	memcpy(keep, f->codes[0], sizeof(keep));
+	schedule(f, 0, 4, f->codes[0]);
+	ok(memcmp(code, f->codes[0], sizeof(code)) == 0, "and the same in place");
+	memcpy(f->codes[0], keep, sizeof(keep));
+
 	is_int(schedule(f, 0.5f, 4, code), SL_OK, "half of them: runs");
 	count = judge(f, code);
 	is_int(count.first + count.other, 0, "each is true or chosen");
