@@ -59,6 +59,16 @@ CREATE FUNCTION sessionlen.normalized_mae_accum(state float8[], y float8, p floa
 COMMENT ON FUNCTION sessionlen.normalized_mae_accum(float8[], y float8, p float8, baseline float8) IS
 	'transition of normalized_mae()';
 
+CREATE FUNCTION sessionlen.recall_accum(state float8[], rank bigint, k integer) RETURNS float8[]
+	AS 'MODULE_PATHNAME', 'sl_recall_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION sessionlen.recall_accum(float8[], rank bigint, k integer) IS
+	'transition of recall()';
+
+CREATE FUNCTION sessionlen.mrr_accum(state float8[], rank bigint, k integer) RETURNS float8[]
+	AS 'MODULE_PATHNAME', 'sl_mrr_accum' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION sessionlen.mrr_accum(float8[], rank bigint, k integer) IS
+	'transition of mrr()';
+
 CREATE FUNCTION sessionlen.metric_mean_combine(state float8[], other float8[]) RETURNS float8[]
 	AS 'MODULE_PATHNAME', 'sl_metric_mean_combine' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sessionlen.metric_mean_combine(state float8[], other float8[]) IS
@@ -72,7 +82,7 @@ COMMENT ON FUNCTION sessionlen.metric_ratio_combine(state float8[], other float8
 CREATE FUNCTION sessionlen.metric_mean_final(state float8[]) RETURNS float8
 	AS 'MODULE_PATHNAME', 'sl_metric_mean_final' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION sessionlen.metric_mean_final(state float8[]) IS
-	'final of mae(), log_loss() and accuracy()';
+	'final of mae(), log_loss(), accuracy(), recall() and mrr()';
 
 CREATE FUNCTION sessionlen.metric_root_final(state float8[]) RETURNS float8
 	AS 'MODULE_PATHNAME', 'sl_metric_root_final' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -193,6 +203,28 @@ CREATE AGGREGATE sessionlen.accuracy(y text, p text) (
 );
 COMMENT ON AGGREGATE sessionlen.accuracy(y text, p text) IS
 	'share of rows where p equals y';
+
+CREATE AGGREGATE sessionlen.recall(rank bigint, k integer) (
+	SFUNC = sessionlen.recall_accum,
+	STYPE = float8[],
+	INITCOND = '{0,0,0}',
+	COMBINEFUNC = sessionlen.metric_mean_combine,
+	FINALFUNC = sessionlen.metric_mean_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE sessionlen.recall(rank bigint, k integer) IS
+	'recall at k: share of rows whose item is among the first k; a rank of NULL is a miss';
+
+CREATE AGGREGATE sessionlen.mrr(rank bigint, k integer) (
+	SFUNC = sessionlen.mrr_accum,
+	STYPE = float8[],
+	INITCOND = '{0,0,0}',
+	COMBINEFUNC = sessionlen.metric_mean_combine,
+	FINALFUNC = sessionlen.metric_mean_final,
+	PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE sessionlen.mrr(rank bigint, k integer) IS
+	'mean reciprocal rank at k: mean of 1 / rank, 0 beyond k and where the rank is NULL';
 
 CREATE AGGREGATE sessionlen.normalized_mae(y float8, p float8, baseline float8) (
 	SFUNC = sessionlen.normalized_mae_accum,

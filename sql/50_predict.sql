@@ -18,3 +18,10 @@ LANGUAGE c STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'sl_predict_table';
 COMMENT ON FUNCTION sessionlen.predict_table(text, text)
 	IS 'predictions for all rows of a table, view or query, many sequences at a time';
+
+CREATE FUNCTION sessionlen.predict_items(model text, rows anyarray, n int DEFAULT 10, beam int DEFAULT 1,
+	steps int DEFAULT 1, OUT rank int, OUT items text[], OUT probability float8) RETURNS SETOF record
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'sl_predict_items';
+COMMENT ON FUNCTION sessionlen.predict_items(text, anyarray, int, int, int)
+	IS 'the most probable next items of one sequence given as an array of rows, or sequences of as many as steps says';

@@ -1,10 +1,11 @@
 /*
  * metric_sql.c: what the metric aggregates check, and those that are means.
  *
- * mae, rmse, log_loss, accuracy and normalized_mae keep a float8[]: the number of
- * rows, then one or two compensated sums of two elements each.  It is changed in
+ * mae, rmse, log_loss, accuracy, recall, mrr and normalized_mae keep a float8[]: the
+ * number of rows, then one or two compensated sums of two elements each.  It is changed in
  * place as float8_accum() changes its own, needs no serial form, and starts from an
- * initial value, so the transition functions are strict and NULLs never get here.
+ * initial value, so the transition functions are strict and NULLs never get here, but
+ * for those of recall and mrr.
  */
 #include "postgres.h"
 
@@ -218,6 +219,49 @@ sl_accuracy_accum_text(PG_FUNCTION_ARGS)
 		texteq, PG_GET_COLLATION(), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)));
 
 	return add_to_mean(fcinfo, equal);
+}
+
+/*
+ * The rank of a row's item as a value to be averaged, 0 beyond k.  A rank that is NULL is
+ * that of an item which was not found, so these transitions are not strict.
+ */
+static double
+reciprocal_rank(FunctionCallInfo fcinfo)
+{
+	int64 rank;
+	int32 k;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("%s must not be null", PG_ARGISNULL(0) ? "state" : "k")));
+	k = PG_GETARG_INT32(2);
+	if (k < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"k\" must be at least 1"),
+						errdetail("Its value is %d.", k)));
+	if (PG_ARGISNULL(1))
+		return 0;
+	rank = PG_GETARG_INT64(1);
+	if (rank < 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"rank\" must be at least 1"),
+						errdetail("Its value is " INT64_FORMAT ".", rank),
+						errhint("The best rank is 1; NULL is a miss.")));
+	return rank <= k ? 1.0 / (double) rank : 0;
+}
+
+PG_FUNCTION_INFO_V1(sl_recall_accum);
+Datum
+sl_recall_accum(PG_FUNCTION_ARGS)
+{
+	return add_to_mean(fcinfo, reciprocal_rank(fcinfo) > 0);
+}
+
+PG_FUNCTION_INFO_V1(sl_mrr_accum);
+Datum
+sl_mrr_accum(PG_FUNCTION_ARGS)
+{
+	return add_to_mean(fcinfo, reciprocal_rank(fcinfo));
 }
 
 /* sums[0] of the model's errors, sums[1] of the baseline's on the same rows */

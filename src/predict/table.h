@@ -67,6 +67,9 @@ struct SlTable
  * of it.  SPI must be connected; what is made lives in the current memory context. */
 extern void sl_table_run(SlTable *table, const char *source);
 
+/* Refuses the stored source to all but the owner of the model. */
+extern void sl_table_check_stored_source(const SlModel *model);
+
 /* Which part a sequence's row is of, by its number in the buffer. */
 extern SlPart sl_table_part(const SlTable *table, const SlPending *pending, int sequence,
 							int row);

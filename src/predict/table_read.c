@@ -303,8 +303,8 @@ run_all(SlTable *table)
  * The stored source is SQL its owner wrote.  Run for anybody else it would have that
  * role's rights, as a superuser's for one.
  */
-static void
-check_stored_source(const SlModel *model)
+void
+sl_table_check_stored_source(const SlModel *model)
 {
 	Datum arg = CStringGetTextDatum(model->model);
 	bool isnull = true;
@@ -345,7 +345,7 @@ sl_table_run(SlTable *table, const char *source)
 	for (int i = 0; i < inputs->count; i++)
 		request.names[i] = inputs->input[i].name;
 	if (table->evaluating && source == NULL)
-		check_stored_source(model);
+		sl_table_check_stored_source(model);
 	table->buffers = model->clusters + 1;
 	table->buffer = palloc0(sizeof(SlPending) * table->buffers);
 	for (int i = 0; i < table->buffers; i++)
