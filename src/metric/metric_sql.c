@@ -2,8 +2,8 @@
  * metric_sql.c: what the metric aggregates check, and those that are means.
  *
  * mae, rmse, log_loss, accuracy, recall, mrr and normalized_mae keep a float8[]: the
- * number of rows, then one or two compensated sums of two elements each.  It is changed in
- * place as float8_accum() changes its own, needs no serial form, and starts from an
+ * number of rows, then one or two compensated sums of two elements each.  It is changed
+ * in place as float8_accum() changes its own, needs no serial form, and starts from an
  * initial value, so the transition functions are strict and NULLs never get here, but
  * for those of recall and mrr.
  */

@@ -33,9 +33,9 @@ typedef struct Beam
 	float *next_state;
 	float *x; /* [parents x inputs] */
 	int32 *code[SL_MAX_EMBEDDINGS];
-	float *hidden;	/* [parents x hidden] */
-	int32_t *best;	/* [parents x asked] */
-	double *score;	/* [parents x asked] */
+	float *hidden; /* [parents x hidden] */
+	int32_t *best; /* [parents x asked] */
+	double *score; /* [parents x asked] */
 } Beam;
 
 static void *
@@ -112,12 +112,11 @@ ask(Beam *b, int step)
 			b->code[spec->item][i] =
 				b->item[(Size) (step - 1) * d->width + i] + SL_ITEM_FIRST;
 	}
-	sl_runner_step(d->runner, b->live, b->x, b->code, b->state,
-				   d->past == 0 && step == 0, b->hidden);
-	sl_ranker_rank(d->ranker, b->hidden, b->live,
-				   &(SlItemRank){.n = b->asked,
-								 .best = b->best,
-								 .best_log_probability = b->score});
+	sl_runner_step(d->runner, b->live, b->x, b->code, b->state, d->past == 0 && step == 0,
+				   b->hidden);
+	sl_ranker_rank(
+		d->ranker, b->hidden, b->live,
+		&(SlItemRank){.n = b->asked, .best = b->best, .best_log_probability = b->score});
 }
 
 /* Best first; equal ones in the order of their parents, then of items. */

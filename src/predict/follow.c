@@ -203,7 +203,8 @@ sl_follow_rank(const SlFollow *follow, int previous, int item)
 	const Follower *first = follow->follower + follow->start[previous];
 	int64 count = follow->start[previous + 1] - follow->start[previous];
 
-	/* those that did not come after it move down by those that did and are less popular */
+	/* those that did not come after it move down by those that did and are less popular
+	 */
 	for (int64 i = 0; i < count; i++)
 	{
 		if (first[i].item == item)

@@ -260,8 +260,8 @@ give(SlTable *table, const SlPending *b)
 {
 	const Items *items = table->arg;
 	Asked a = choose(table, b);
-	MemoryContext context = AllocSetContextCreate(
-		CurrentMemoryContext, "sessionlen rows", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "sessionlen rows",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 
 	sl_ranker_rank(items->ranker[b - table->buffer], a.hidden, a.rows,

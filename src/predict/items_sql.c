@@ -43,12 +43,11 @@ count_past(SlSite *site, Datum *row, int rows, int item)
 		past++;
 	for (int i = past; i < rows; i++)
 		if (!sl_site_is_null(site, DatumGetHeapTupleHeader(row[i]), item))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("the item of row %d is NULL, that of row %d is not", past + 1,
-							i + 1),
-					 errdetail("The first row without an item ends the past."),
-					 errhint("Leave out rows whose item is not known.")));
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("the item of row %d is NULL, that of row %d is not",
+								   past + 1, i + 1),
+							errdetail("The first row without an item ends the past."),
+							errhint("Leave out rows whose item is not known.")));
 	return past;
 }
 
@@ -185,8 +184,7 @@ sl_predict_items(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = Int32GetDatum(i + 1);
-		values[1] =
-			item_array(site->model, decoded.item + (Size) i * steps, steps);
+		values[1] = item_array(site->model, decoded.item + (Size) i * steps, steps);
 		values[2] = Float8GetDatum(
 			sl_ranker_probability(site->model, decoded.log_probability[i]));
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

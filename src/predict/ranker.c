@@ -44,11 +44,11 @@ sl_ranker_create(const SlModel *model)
 
 	ranker->model = model;
 	ranker->context = CurrentMemoryContext;
-	ranker->head = (SlItemHead){
-		.weight = model->value + params->item[model->net.head_weight].offset,
-		.bias = model->value + params->item[model->net.head_bias].offset,
-		.items = model->net.spec.items,
-		.hidden = model->net.spec.outputs};
+	ranker->head =
+		(SlItemHead){.weight = model->value + params->item[model->net.head_weight].offset,
+					 .bias = model->value + params->item[model->net.head_bias].offset,
+					 .items = model->net.spec.items,
+					 .hidden = model->net.spec.outputs};
 	return ranker;
 }
 
@@ -85,8 +85,8 @@ sl_ranker_rank(SlRanker *ranker, const float *hidden, int rows, const SlItemRank
 	SlStatus status;
 
 	make_work(ranker, rank);
-	status = sl_item_rank(&ranker->head, hidden, rows, rank, should_stop, NULL,
-						  &ranker->work);
+	status =
+		sl_item_rank(&ranker->head, hidden, rows, rank, should_stop, NULL, &ranker->work);
 	if (status == SL_STOPPED)
 		CHECK_FOR_INTERRUPTS();
 	if (status != SL_OK)
