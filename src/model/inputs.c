@@ -112,12 +112,14 @@ sl_inputs(const SlNet *net, SlTape *tape, const SlBatch *batch, SlColumns column
 void
 sl_head_define(SlNet *net, int hidden)
 {
-	int outputs = net->spec.items > 0 ? net->spec.items : net->spec.outputs;
+	bool items = net->spec.items > 0;
+	int outputs = items ? net->spec.items : net->spec.outputs;
+	SlUpdate update = items ? SL_UPDATE_ROWS : SL_UPDATE_DENSE;
 
-	net->head_weight = sl_param_add(&net->params, "head.weight", outputs, hidden,
-									SL_INIT_KERNEL, 1, hidden);
-	net->head_bias =
-		sl_param_add(&net->params, "head.bias", outputs, 0, SL_INIT_BIAS, 1, hidden);
+	net->head_weight = sl_param_add_table(&net->params, "head.weight", outputs, hidden,
+										  SL_INIT_KERNEL, hidden, update);
+	net->head_bias = sl_param_add_table(&net->params, "head.bias", outputs, 0,
+										SL_INIT_BIAS, hidden, update);
 }
 
 SlTensor *

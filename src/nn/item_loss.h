@@ -9,6 +9,9 @@
 #include "nn/nn.h"
 #include "nn/sampler.h"
 
+/* GRU4Rec's default. */
+#define SL_BPR_MAX_REGULARIZATION 1.0f
+
 /*
  * Score of item j in a row: r_j = h W_j' + b_j.  Of a row whose item is i, with negatives
  * N drawn for all rows alike (those equal to i do not count), the loss is

@@ -102,7 +102,7 @@ typedef struct SlParams
 extern int sl_param_add(SlParams *params, const char *name, int rows, int cols,
 						SlInit init, int gates, int fan_in);
 
-/* The same for a parameter of one gate that is updated by rows or not at all. */
+/* The same for a parameter of one gate, with a choice of how it is updated. */
 extern int sl_param_add_table(SlParams *params, const char *name, int rows, int cols,
 							  SlInit init, int fan_in, SlUpdate update);
 

@@ -23,9 +23,9 @@ sl_sampler_lay_out(SlSampler *sampler, int items, SlArena *arena)
 }
 
 static double
-mass(const float *count, int item, double power)
+mass(const int64_t *count, int item, double power)
 {
-	return count == NULL ? 1 : pow(count[item] > 1 ? count[item] : 1, power);
+	return count == NULL ? 1 : pow(count[item] > 1 ? (double) count[item] : 1, power);
 }
 
 /* Takes the first of a list that is linked through alias. */
@@ -46,7 +46,7 @@ push(int *list, int item, int32_t *alias)
 }
 
 void
-sl_sampler_start(SlSampler *sampler, const float *count, double power)
+sl_sampler_start(SlSampler *sampler, const int64_t *count, double power)
 {
 	int items = sampler->items, small = -1, large = -1;
 	float *keep = sampler->keep;

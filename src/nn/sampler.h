@@ -21,7 +21,7 @@ extern void sl_sampler_lay_out(SlSampler *sampler, int items, SlArena *arena);
 
 /* Probabilities in proportion to count[i]^power, where less than one counts as one; count
  * NULL: all alike.  Time and memory are those of the number of items, so do it once. */
-extern void sl_sampler_start(SlSampler *sampler, const float *count, double power);
+extern void sl_sampler_start(SlSampler *sampler, const int64_t *count, double power);
 
 /* n classes, with replacement: draws 0 .. n - 1 of the sequence named by key. */
 extern void sl_sampler_draw(const SlSampler *sampler, uint64_t key, int n, int32_t *out);

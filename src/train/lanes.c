@@ -19,10 +19,17 @@ int_min(int a, int b)
 
 /* ---- units ---- */
 
+/* Whether each row is a unit. */
+static bool
+rows_alone(const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	return plan->sequence_length == 1 && set->future == NULL;
+}
+
 int
 sl_units_most(const SlTrainSet *set, const SlTrainPlan *plan)
 {
-	return plan->sequence_length == 1 ? set->rows : set->sequences;
+	return rows_alone(set, plan) ? set->rows : set->sequences;
 }
 
 static void
@@ -38,16 +45,19 @@ collect_rows(SlUnits *units, const SlTrainSet *set, const float *weight)
 }
 
 static void
-collect_sequences(SlUnits *units, const SlTrainSet *set, const float *weight)
+collect_sequences(SlUnits *units, const SlTrainSet *set, const SlTrainPlan *plan,
+				  const float *weight)
 {
 	for (int s = 0; s < set->sequences; s++)
 	{
-		int end = set->start[s + 1];
+		int first = set->start[s], end = set->start[s + 1];
 
-		while (end > set->start[s] && !(weight[end - 1] > 0))
+		if (set->future != NULL && end - first > plan->sequence_length)
+			first = end - plan->sequence_length;
+		while (end > first && !(weight[end - 1] > 0))
 			end--;
-		if (end > set->start[s])
-			units->unit[units->count++] = (SlUnit){set->start[s], end, s};
+		if (end > first)
+			units->unit[units->count++] = (SlUnit){first, end, s};
 	}
 }
 
@@ -56,10 +66,10 @@ sl_units_collect(SlUnits *units, const SlTrainSet *set, const SlTrainPlan *plan,
 				 const float *weight)
 {
 	units->count = 0;
-	if (plan->sequence_length == 1)
+	if (rows_alone(set, plan))
 		collect_rows(units, set, weight);
 	else
-		collect_sequences(units, set, weight);
+		collect_sequences(units, set, plan, weight);
 	for (int i = 0; units->queue != NULL && i < units->count; i++)
 		units->queue[i] = i;
 }
@@ -104,8 +114,12 @@ sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
 					   .count = count,
 					   .shard_count = shard,
 					   .chunk_rows = steps,
-					   .carries = plan->sequence_length > 1 && net->state > 0};
-	if (rows > MAX_SHARD_ROWS)
+					   .carries = plan->sequence_length > 1 && net->state > 0 &&
+								  set->future == NULL,
+					   .items = {.kind = plan->loss.kind,
+								 .negatives = plan->negatives,
+								 .regularization = SL_BPR_MAX_REGULARIZATION}};
+	if (rows > MAX_SHARD_ROWS || (net->spec.items > 0 && set->item == NULL))
 		return false;
 	lanes->lane = sl_alloc(shared, count, sizeof(SlLane));
 	lanes->by_length = sl_alloc(shared, count, sizeof(int));
@@ -114,6 +128,10 @@ sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
 	for (int e = 0; e < net->spec.embeddings; e++)
 		lanes->code[e] = sl_alloc(own, rows, sizeof(int32_t));
 	lanes->y = sl_alloc(own, rows, sizeof(float));
+	if (set->item != NULL)
+		lanes->item = sl_alloc(own, rows, sizeof(int32_t));
+	if (set->future != NULL)
+		lanes->future = sl_alloc(own, rows, sizeof(uint8_t));
 	lanes->weight = sl_alloc(own, rows, sizeof(float));
 	lanes->censored = sl_alloc(own, rows, sizeof(uint8_t));
 	lanes->row_key = sl_alloc(own, rows, sizeof(uint64_t));
@@ -161,8 +179,23 @@ sl_lanes_activations(const SlLanes *lanes, SlGradient *plan)
 		offset[t + 1] = offset[t] + n;
 	}
 	size[steps - 1] -= n > 1 ? 1 : 0;
-	lanes->net->spec.arch->forward(lanes->net, &tape, &batch);
-	return arena.used;
+
+	SlTensor *out = lanes->net->spec.arch->forward(lanes->net, &tape, &batch);
+
+	if (out != NULL && lanes->net->spec.items > 0)
+	{
+		SlItemTarget target = sl_lanes_items(lanes, 0);
+		SlItemLoss exact = {.kind = SL_LOSS_CROSS_ENTROPY};
+		SlArena validation = {NULL, SIZE_MAX, arena.used};
+
+		sl_item_loss(&lanes->items, &tape, out, &target, 1);
+		/* validation's may be exact; it takes less before it comes to that */
+		tape.arena = &validation;
+		tape.grad = NULL;
+		sl_item_loss(&exact, &tape, out, &target, 1);
+		arena.used = validation.used > arena.used ? validation.used : arena.used;
+	}
+	return tape.status == SL_OK ? arena.used : SIZE_MAX;
 }
 
 /* ---- one step ---- */
@@ -280,10 +313,15 @@ copy_row(SlLanes *lanes, int to, int from, const float *weight)
 	const SlTrainSet *set = lanes->set;
 	size_t width = set->inputs;
 
-	memcpy(lanes->x + to * width, set->x + from * width, sizeof(float) * width);
+	if (width > 0)
+		memcpy(lanes->x + to * width, set->x + from * width, sizeof(float) * width);
 	for (int e = 0; e < lanes->net->spec.embeddings; e++)
 		lanes->code[e][to] = set->code[e][from];
 	lanes->y[to] = set->y[from];
+	if (set->item != NULL)
+		lanes->item[to] = set->item[from];
+	if (set->future != NULL)
+		lanes->future[to] = set->future[from];
 	lanes->weight[to] = weight[from];
 	lanes->censored[to] = set->censored ? set->censored[from] : 0;
 	lanes->row_key[to] = (uint64_t) from;
@@ -328,7 +366,18 @@ sl_lanes_pack(SlLanes *lanes, int shard, const float *weight)
 					 .row_key = lanes->row_key,
 					 .seq_key = lanes->seq_key,
 					 .state_in = has_state ? lanes->state_in : NULL,
-					 .state_out = lanes->carries ? lanes->state_out : NULL};
+					 .state_out = lanes->carries ? lanes->state_out : NULL,
+					 .future = lanes->future};
+}
+
+SlItemTarget
+sl_lanes_items(const SlLanes *lanes, uint64_t key)
+{
+	return (SlItemTarget){.item = lanes->item,
+						  .weight = lanes->weight,
+						  .weight_param = lanes->net->head_weight,
+						  .bias_param = lanes->net->head_bias,
+						  .key = key};
 }
 
 void

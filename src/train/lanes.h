@@ -10,11 +10,13 @@
 #define SL_LANES_H
 
 #include "nn/gradient.h"
+#include "nn/item_loss.h"
 #include "train/trainer.h"
 
 #define SL_MAX_SHARDS 16
 
-/* Rows waiting for a lane: a sequence up to its last row with weight, or a single row. */
+/* Rows waiting for a lane: a sequence up to its last row with weight, of one that has a
+ * future the last sequence_length rows at most; or a single row. */
 typedef struct SlUnit
 {
 	int first;
@@ -43,9 +45,10 @@ typedef struct SlLanes
 	const SlNet *net;
 	const SlTrainSet *set;
 	int count;
-	int shard_count; /* lanes of a shard, at most */
-	int chunk_rows;	 /* rows of a lane in a step, at most */
-	bool carries;	 /* state from chunk to chunk */
+	int shard_count;  /* lanes of a shard, at most */
+	int chunk_rows;	  /* rows of a lane in a step, at most */
+	bool carries;	  /* state from chunk to chunk */
+	SlItemLoss items; /* where the network predicts items; the caller gives the sampler */
 
 	/* shared */
 	SlLane *lane;
@@ -62,6 +65,8 @@ typedef struct SlLanes
 	float *x;
 	int32_t *code[SL_MAX_EMBEDDINGS];
 	float *y;
+	int32_t *item;	 /* NULL: none */
+	uint8_t *future; /* NULL: none */
 	float *weight;
 	uint8_t *censored;
 	uint64_t *row_key;
@@ -98,6 +103,9 @@ extern bool sl_lanes_fill(SlLanes *lanes, const SlUnits *units);
 
 /* Sum of weights of this step's rows. */
 extern double sl_lanes_weight(const SlLanes *lanes, const float *weight);
+
+/* What sl_item_loss() is to look at, in the shard that was packed last. */
+extern SlItemTarget sl_lanes_items(const SlLanes *lanes, uint64_t key);
 
 /* Packs one shard of this step; the batch points into lanes. */
 extern SlBatch sl_lanes_pack(SlLanes *lanes, int shard, const float *weight);

@@ -10,12 +10,18 @@
 #include <string.h>
 
 #include "nn/optim.h"
+#include "nn/random.h"
 
 /* Weights in a range: enough to be worth claiming, few enough to stay in the cache
  * between summing and updating. */
 #define RANGE ((size_t) 1 << 14)
 /* So many ranges are worth waking sleeping members up for. */
 #define WORTH_WAKING 8
+/* Negatives are drawn in proportion to an item's count to this power. */
+#define COUNT_POWER 0.75
+#define NEGATIVES_STREAM 0x6e656773 /* apart from all other uses of the seed */
+/* Up to so many items sampled softmax is validated exactly. */
+#define EXACT_ITEMS (1 << 17)
 
 /* ---- memory ---- */
 
@@ -60,6 +66,12 @@ shard_gradient(SlStep *step, int shard)
 	return &step->shard_grad[step->team == NULL ? 0 : shard];
 }
 
+static bool
+draws_items(const SlStep *step)
+{
+	return step->net->spec.items > 0 && step->plan->loss.kind != SL_LOSS_CROSS_ENTROPY;
+}
+
 bool
 sl_step_lay_out(SlStep *step, SlArena *shared, SlArena *own)
 {
@@ -75,6 +87,11 @@ sl_step_lay_out(SlStep *step, SlArena *shared, SlArena *own)
 	if (activations == SIZE_MAX)
 		return false;
 	lay_out_gradients(step, &plan, shared);
+	if (draws_items(step))
+	{
+		sl_sampler_lay_out(&step->sampler, step->net->spec.items, shared);
+		step->lanes.items.sampler = &step->sampler;
+	}
 	if (step->team != NULL)
 	{
 		step->value = sl_alloc(shared, total, sizeof(float));
@@ -92,6 +109,8 @@ sl_step_start(SlStep *step)
 
 	sl_board_init(&step->shared->board);
 	sl_gradient_start(&step->grad);
+	if (draws_items(step))
+		sl_sampler_start(&step->sampler, step->set->item_count, COUNT_POWER);
 	for (int s = 0; shards > 1 && s < (step->team == NULL ? 1 : shards); s++)
 		sl_gradient_start(&step->shard_grad[s]);
 }
@@ -109,6 +128,38 @@ should_end(void *arg)
 	if (step->should_cut != NULL && step->should_cut(step->cut_arg))
 		sl_board_cut(&step->shared->board);
 	return sl_board_is_cut(&step->shared->board);
+}
+
+/* Names the negatives of a shard.  Validation's are the same in every epoch, so that
+ * epochs can be compared. */
+static uint64_t
+negatives_key(const SlStep *step, const SlTask *task, int shard)
+{
+	uint64_t epoch = task->kind == SL_TASK_TRAIN ? (uint64_t) task->epoch : 0;
+	uint64_t key = sl_random_bits(step->plan->seed, NEGATIVES_STREAM, epoch);
+
+	return sl_random_bits(key, (uint64_t) task->number, (uint64_t) shard);
+}
+
+/* The loss over items; of all of them in validation, where that can be had. */
+static double
+item_loss(const SlStep *step, const SlTask *task, int shard, SlTape *tape, SlTensor *out)
+{
+	SlItemLoss loss = step->lanes.items;
+	SlItemTarget target = sl_lanes_items(&step->lanes, negatives_key(step, task, shard));
+
+	if (task->kind == SL_TASK_VALIDATE && loss.kind == SL_LOSS_SAMPLED_SOFTMAX &&
+		step->net->spec.items <= EXACT_ITEMS)
+		loss.kind = SL_LOSS_CROSS_ENTROPY;
+	return sl_item_loss(&loss, tape, out, &target, task->scale);
+}
+
+/* Predictions in the target's own units, where it has any. */
+static bool
+has_units(const SlStep *step)
+{
+	return step->net->spec.items == 0 && step->plan->loss.kind != SL_LOSS_BCE &&
+		   step->plan->loss.kind != SL_LOSS_CROSS_ENTROPY;
 }
 
 static void
@@ -154,9 +205,13 @@ run_shard(SlStep *step, const SlTask *task, int shard, SlGradient *grad)
 	out = step->net->spec.arch->forward(step->net, &tape, &batch);
 	if (tape.status == SL_OK)
 	{
-		result.loss = sl_loss(&step->plan->loss, out, lanes->y, lanes->weight,
-							  step->set->censored ? lanes->censored : NULL, task->scale);
-		if (!training)
+		if (step->net->spec.items > 0)
+			result.loss = item_loss(step, task, shard, &tape, out);
+		else
+			result.loss =
+				sl_loss(&step->plan->loss, out, lanes->y, lanes->weight,
+						step->set->censored ? lanes->censored : NULL, task->scale);
+		if (!training && has_units(step))
 			add_errors(step, out, &result);
 		if (task->scale > 0)
 			sl_backward(&tape);
@@ -289,11 +344,12 @@ run_task(SlStep *step, const SlTask *task, int items, bool wake)
 }
 
 SlStatus
-sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, float scale,
+sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, int64_t number, float scale,
 			   SlShardResult *total)
 {
 	SlTask task = {.kind = kind,
 				   .epoch = epoch,
+				   .number = number,
 				   .busy = step->lanes.busy,
 				   .shards = step->lanes.shards,
 				   .scale = scale};

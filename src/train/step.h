@@ -27,8 +27,9 @@ typedef struct SlTask
 	int epoch;
 	int busy; /* of the lanes */
 	int shards;
-	float scale; /* of the loss's gradient; 0: no row counts */
-	float clip;	 /* factor of the gradient */
+	int64_t number; /* of the step in its pass */
+	float scale;	/* of the loss's gradient; 0: no row counts */
+	float clip;		/* factor of the gradient */
 	float rate;
 	int64_t step;
 	double mu_product;
@@ -73,6 +74,7 @@ typedef struct SlStep
 	SlGradient
 		shard_grad[SL_MAX_SHARDS]; /* where there can be several; alone: the first */
 	double *square;				   /* [ranges] */
+	SlSampler sampler;			   /* of items, where the loss draws them */
 
 	/* of this process */
 	SlLanes lanes;
@@ -88,9 +90,10 @@ extern bool sl_step_lay_out(SlStep *step, SlArena *shared, SlArena *own);
 /* First of all, once: not by members. */
 extern void sl_step_start(SlStep *step);
 
-/* Runs the lanes' shards; the sums of their results go to *total. */
-extern SlStatus sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, float scale,
-							   SlShardResult *total);
+/* Runs the lanes' shards, step number of the pass in that epoch; the sums of their
+ * results go to *total. */
+extern SlStatus sl_step_shards(SlStep *step, SlTaskKind kind, int epoch, int64_t number,
+							   float scale, SlShardResult *total);
 
 /* The gradient's norm, after SL_TASK_TRAIN with a scale above 0. */
 extern SlStatus sl_step_norm(SlStep *step, double *norm);

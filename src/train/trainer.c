@@ -174,7 +174,8 @@ train_step(Trainer *tr, double weight_sum, double *loss)
 	double norm;
 	float rate;
 
-	if (was_cut(tr, sl_step_shards(&tr->step, SL_TASK_TRAIN, tr->epoch, scale, &result)))
+	if (was_cut(tr, sl_step_shards(&tr->step, SL_TASK_TRAIN, tr->epoch, tr->step_in_epoch,
+								   scale, &result)))
 		return false;
 	*loss += result.loss;
 	if (tr->status != SL_OK || scale == 0)
@@ -278,6 +279,7 @@ validate(Trainer *tr, SlEpoch *epoch)
 	double begin = elapsed(tr);
 	SlShardResult sum = {SL_OK, 0, 0, 0};
 	double weight = 0;
+	int64_t number = 0;
 
 	epoch->validation_loss = epoch->validation_mae = NAN;
 	if (tr->validation.count == 0)
@@ -288,8 +290,8 @@ validate(Trainer *tr, SlEpoch *epoch)
 	{
 		SlShardResult result;
 
-		if (was_cut(tr,
-					sl_step_shards(&tr->step, SL_TASK_VALIDATE, tr->epoch, 0, &result)))
+		if (was_cut(tr, sl_step_shards(&tr->step, SL_TASK_VALIDATE, tr->epoch, number++,
+									   0, &result)))
 			return false;
 		sum.loss += result.loss;
 		sum.error += result.error;

@@ -60,7 +60,8 @@ typedef struct SlEpoch
 	int epoch; /* from 1 */
 	double training_loss;
 	double validation_loss; /* NaN without validation rows, or time to see them */
-	double validation_mae;	/* in the target's own units; NaN likewise */
+	double validation_mae;	/* in the target's own units; NaN likewise, and for items,
+							   classes and probabilities */
 	double learning_rate;
 	double gradient_norm; /* mean over the epoch's steps, before clipping */
 	int64_t rows;		  /* training rows seen */

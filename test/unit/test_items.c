@@ -119,6 +119,7 @@ test_parity(void)
 	{
 		const char *name = sl_loss_name(kinds[k]);
 		int32_t negative[17];
+		int64_t count[30];
 		Head c;
 
 		head_open(&c, kinds[k], 13, 30, 17);
@@ -134,7 +135,9 @@ test_parity(void)
 		for (int j = 0; j < 17; j++)
 			negative[j] = (int32_t) get(&fixture, "", "negative")[j];
 		c.loss.given = negative;
-		sl_sampler_start(&c.sampler, get(&fixture, "", "count"), 0.75);
+		for (int i = 0; i < 30; i++)
+			count[i] = (int64_t) get(&fixture, "", "count")[i];
+		sl_sampler_start(&c.sampler, count, 0.75);
 		is_tensor(c.sampler.log_q, get(&fixture, "", "log_q"), 30, 1e-6,
 				  "%s: probabilities of negatives", name);
 
@@ -157,7 +160,7 @@ test_parity(void)
 static void
 fill(Head *c, uint64_t seed)
 {
-	float *count = malloc(sizeof(float) * c->items);
+	int64_t *count = malloc(sizeof(int64_t) * c->items);
 
 	for (size_t i = 0; i < c->params.total; i++)
 		c->value[i] = 0.5f * pack_random(&seed);
@@ -170,7 +173,7 @@ fill(Head *c, uint64_t seed)
 		c->row_weight[i] = i % 7 == 3 ? 0 : 1 + pack_random(&seed) / 2;
 	}
 	for (int i = 0; i < c->items; i++)
-		count[i] = (float) (sl_random_bits(seed, 2, i) % 100);
+		count[i] = (int64_t) (sl_random_bits(seed, 2, i) % 100);
 	sl_sampler_start(&c->sampler, count, 0.75);
 	free(count);
 	c->key = 99;
@@ -294,7 +297,7 @@ test_sampler(void)
 	};
 	SlArena arena = {.size = SIZE_MAX};
 	SlSampler sampler;
-	float count[ITEMS];
+	int64_t count[ITEMS];
 	int seen[ITEMS] = {0};
 	int32_t *draw = malloc(sizeof(int32_t) * DRAWS), again[100];
 	double sum = 0, chi = 0, total = 0;
@@ -303,9 +306,10 @@ test_sampler(void)
 	arena = pack_arena(&arena);
 	sl_sampler_lay_out(&sampler, ITEMS, &arena);
 	for (int i = 0; i < ITEMS; i++)
-		sum += pow(count[i] = (float) (i < 3 ? 0 : i * i * i), 1) > 1
-				   ? pow(count[i], 0.75)
-				   : 1;
+	{
+		count[i] = i < 3 ? 0 : (int64_t) i * i * i;
+		sum += count[i] > 1 ? pow((double) count[i], 0.75) : 1;
+	}
 	sl_sampler_start(&sampler, count, 0.75);
 	sl_sampler_draw(&sampler, 5, DRAWS, draw);
 	sl_sampler_draw(&sampler, 5, 100, again);
@@ -314,7 +318,8 @@ test_sampler(void)
 		seen[draw[i]]++;
 	for (int i = 0; i < ITEMS; i++)
 	{
-		double q = (count[i] > 1 ? pow(count[i], 0.75) : 1) / sum, want = q * DRAWS;
+		double q = (count[i] > 1 ? pow((double) count[i], 0.75) : 1) / sum,
+			   want = q * DRAWS;
 
 		total += exp(sampler.log_q[i]);
 		chi += (seen[i] - want) * (seen[i] - want) / want;
