@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "model/decode.h"
+
 #define SHARD_LANES 128 /* fewer rows than this in a GEMM waste the machine */
 #define MAX_SHARD_ROWS ((size_t) 1 << 28)
 
@@ -116,6 +118,8 @@ sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
 					   .chunk_rows = steps,
 					   .carries = plan->sequence_length > 1 && net->state > 0 &&
 								  set->future == NULL,
+					   .schedules = net->spec.items > 0 && net->spec.arch->whole &&
+									plan->teacher_forcing < 1,
 					   .items = {.kind = plan->loss.kind,
 								 .negatives = plan->negatives,
 								 .regularization = SL_BPR_MAX_REGULARIZATION}};
@@ -194,6 +198,15 @@ sl_lanes_activations(const SlLanes *lanes, SlGradient *plan)
 		tape.grad = NULL;
 		sl_item_loss(&exact, &tape, out, &target, 1);
 		arena.used = validation.used > arena.used ? validation.used : arena.used;
+	}
+	if (lanes->schedules)
+	{
+		SlArena choosing = {NULL, SIZE_MAX, 0};
+
+		tape.arena = &choosing;
+		tape.counted = 0;
+		sl_decode_scheduled(lanes->net, &tape, &batch, 0, NULL);
+		arena.used = choosing.used > arena.used ? choosing.used : arena.used;
 	}
 	return tape.status == SL_OK ? arena.used : SIZE_MAX;
 }

@@ -48,6 +48,7 @@ typedef struct SlLanes
 	int shard_count;  /* lanes of a shard, at most */
 	int chunk_rows;	  /* rows of a lane in a step, at most */
 	bool carries;	  /* state from chunk to chunk */
+	bool schedules;	  /* a decoder reads some choices of its own */
 	SlItemLoss items; /* where the network predicts items; the caller gives the sampler */
 
 	/* shared */

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/decode.h"
 #include "nn/optim.h"
 #include "nn/random.h"
 
@@ -202,6 +203,10 @@ run_shard(SlStep *step, const SlTask *task, int shard, SlGradient *grad)
 	SlTensor *out;
 
 	step->activations.used = 0;
+	if (training && lanes->schedules)
+		tape.status =
+			sl_decode_scheduled(step->net, &tape, &batch, step->plan->teacher_forcing,
+								lanes->code[step->net->spec.item]);
 	out = step->net->spec.arch->forward(step->net, &tape, &batch);
 	if (tape.status == SL_OK)
 	{

@@ -95,7 +95,8 @@ world_new(const char *arch, SlLossKind loss)
 							.loss = {.kind = loss, .classes = ITEMS},
 							.optimizer = SL_OPTIM_ADAM,
 							.learning_rate = 0.01f,
-							.negatives = 20};
+							.negatives = 20,
+							.teacher_forcing = 1};
 	if (sl_net_define(&w->net, &spec) != SL_OK)
 		abort();
 	return w;
@@ -325,6 +326,24 @@ test_whole(void)
 	world_train(w);
 	ok(w->last.validation_loss < 2.4, "encoder_decoder learns the law too (%.3f)",
 	   w->last.validation_loss);
+
+	/* reading half of the time what it holds likeliest itself */
+	size_t bytes = w->net.params.total * sizeof(float);
+	float *value[3] = {w->state.value};
+
+	w->plan.teacher_forcing = 0.5f;
+	for (int i = 1; i < 3; i++)
+	{
+		free(w->state.moments);
+		world_train(w);
+		value[i] = w->state.value;
+	}
+	ok(w->last.training_loss < log(ITEMS) - 0.2, "it learns from its own choices (%.3f)",
+	   w->last.training_loss);
+	ok(memcmp(value[0], value[1], bytes) != 0, "other weights than from true items");
+	ok(memcmp(value[1], value[2], bytes) == 0, "and the same bits again");
+	free(value[0]);
+	free(value[1]);
 	world_free(w);
 }
 
