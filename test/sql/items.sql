@@ -119,7 +119,7 @@ SELECT it_weights('four_epochs') = it_weights('two_epochs') AS same;
 --
 -- Items start from a stored embedding, where it knows them.
 --
-SELECT items > 10 AS items FROM sessionlen.word2vec('it_tracks', $$SELECT * FROM it_plays WHERE track <> 'track 5'$$, item => 'track', partition_by => 's', order_by => 'p', options => '{"dims": 7, "epochs": 1, "min_count": 1, "verbose": false}');
+SELECT items > 10 AS items FROM sessionlen.word2vec('it_tracks', $$SELECT * FROM it_plays WHERE track <> 'track 5'$$, item => 'track', partition_by => 's', order_by => 'p', options => '{"dim": 7, "epochs": 1, "min_count": 1, "verbose": false}');
 SELECT it_train('pretrained', '{"pretrained": "it_tracks", "epochs": 1, "learning_rate": 1e-12}');
 SELECT v.track = 'track 5' AS unknown, bool_and(abs(w.value - e.value) < 1e-6) AS equal, count(*) > 6 AS some
 FROM sessionlen.vocabularies b, unnest(b.entries) WITH ORDINALITY v(track, place), sessionlen.weights x, LATERAL (SELECT k, x.data[(v.place + 3) * 7 + k] AS value FROM generate_series(1, 7) k) w
