@@ -143,9 +143,6 @@ sl_train_model(PG_FUNCTION_ARGS)
 	Datum row;
 
 	sl_call_read(fcinfo, &call);
-	if (call.task == SL_TASK_NEXT_ITEMS)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("task next_items can't be trained yet")));
 	search = sl_options_search(given);
 	if (search != NIL && call.clusters)
 		ereport(
