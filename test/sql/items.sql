@@ -16,6 +16,10 @@ CREATE FUNCTION it_train(name text, options jsonb DEFAULT '{}', source text DEFA
 		options => '{"epochs": 3, "hidden_dim": 6, "batch_size": 16, "schedule": "constant", "verbose": false}' ||
 			CASE task WHEN 'skip' THEN '{"split": {"by": "user", "validation": 0.2, "test": 0.2}}' ELSE '{}' END::jsonb || options)
 $$;
+CREATE FUNCTION it_next(name text, options jsonb DEFAULT '{}', source text DEFAULT 'it_plays') RETURNS int LANGUAGE sql AS $$
+	SELECT version FROM sessionlen.train('it_next_' || name, source, partition_by => 's', order_by => 'p', known => '{p}', observed => '{reason,seek}', item => 'track', task => 'next_items',
+		options => '{"epochs": 15, "hidden_dim": 8, "batch_size": 16, "learning_rate": 0.02, "schedule": "constant", "verbose": false, "split": {"by": "user", "validation": 0.2, "test": 0.2}}' || options)
+$$;
 CREATE FUNCTION it_weights(name text) RETURNS text LANGUAGE sql AS $$
 	SELECT md5(string_agg(w.name || w.chunk || array_send(w.data)::text, ',' ORDER BY w.name, w.chunk))
 	FROM sessionlen.weights w JOIN sessionlen.models m USING (model) WHERE model = 'it_' || $1 AND w.version = m.deployed
@@ -125,6 +129,17 @@ SELECT v.track = 'track 5' AS unknown, bool_and(abs(w.value - e.value) < 1e-6) A
 FROM sessionlen.vocabularies b, unnest(b.entries) WITH ORDINALITY v(track, place), sessionlen.weights x, LATERAL (SELECT k, x.data[(v.place + 3) * 7 + k] AS value FROM generate_series(1, 7) k) w
 LEFT JOIN LATERAL (SELECT i AS k, value FROM unnest(sessionlen.embedding('it_tracks', v.track)) WITH ORDINALITY u(value, i)) e USING (k)
 WHERE b.model = 'it_pretrained' AND column_name = 'track' AND x.model = 'it_pretrained' AND name = 'embedding.track.weight' GROUP BY 1 ORDER BY 1;
+
+--
+-- Task next_items: every loss learns, in every architecture that can; nothing observed in the future has a part in it.
+--
+SELECT n, count(it_next(n, o)) FROM (VALUES ('cross_entropy', '{}'::jsonb), ('sampled_softmax', '{"loss": "sampled_softmax", "negatives": 16}'), ('bpr_max', '{"loss": "bpr_max", "negatives": 16}'), ('top1_max', '{"loss": "top1_max", "negatives": 16}'), ('lstm', '{"architecture": "lstm", "horizon": 2}'),
+	('decoder', '{"architecture": "encoder_decoder"}'), ('free', '{"architecture": "encoder_decoder", "teacher_forcing": 0.5}')) v(n, o) GROUP BY n ORDER BY n COLLATE "C";
+SELECT m.model, m.target, m.task, m.options ->> 'loss' AS loss, m.options ->> 'horizon' AS horizon, z.training_loss < a.training_loss AS learns, m.validation_loss IS NOT NULL AS validated
+FROM sessionlen.model_versions m JOIN sessionlen.training_log a USING (model) JOIN sessionlen.training_log z USING (model) WHERE model LIKE 'it\_next\_%' AND a.epoch = 1 AND z.epoch = 15 ORDER BY m.model COLLATE "C";
+SELECT count(*) AS baselines FROM sessionlen.baselines WHERE model LIKE 'it\_next\_%';
+SELECT n, count(it_next(n || '_x', o, it_changed('observed', 'back <= total - total / 2'))), bool_or(it_weights('next_' || n) = it_weights('next_' || n || '_x')) AS same
+FROM (VALUES ('decoder', '{"architecture": "encoder_decoder"}'::jsonb), ('free', '{"architecture": "encoder_decoder", "teacher_forcing": 0.5}')) v(n, o) GROUP BY n ORDER BY n;
 
 --
 -- Wrong calls and odd data: each is refused with an error that tells what is wrong, or works.
@@ -257,6 +272,6 @@ SELECT n, outcome FROM it_case WHERE outcome LIKE '%XX000%';
 
 SELECT count(sessionlen.drop_model(model)) > 30 AS dropped FROM sessionlen.models WHERE model LIKE 'it\_%';
 DELETE FROM sessionlen.embeddings WHERE name = 'it_tracks';
-DROP FUNCTION it_train, it_weights, it_changed, it_try, it_expand;
+DROP FUNCTION it_train, it_next, it_weights, it_changed, it_try, it_expand;
 DROP VIEW it_rows;
 DROP TABLE it_plays, it_change, it_network, it_case;
