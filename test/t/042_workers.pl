@@ -95,6 +95,13 @@ for my $what (sort keys %network)
 	}
 }
 is((outcome($network{lstm}))[1], (outcome("$network{lstm}, \"workers\": 1"))[1], 'the number chosen by itself');
+
+my @binary = map { $node->safe_psql('postgres', qq{
+	SELECT sessionlen.train('skips', 'SELECT u, n, g, y > 0 AS skipped FROM plays', 'skipped', 'u', 'n', item => 'g', task => 'binary',
+		options => '{"verbose": false, "batch_size": 512, "hidden_dim": 24, "epochs": 2, "workers": $_}') IS NULL;
+	SELECT learnt('skips')}) } 1 .. 3;
+is($binary[1], $binary[0], 'a binary task over items, 2 processes');
+is($binary[2], $binary[0], 'a binary task over items, 3 processes');
 ok(wait_for_workers(0), 'workers end with their training');
 
 # ---- fewer than asked for ----
