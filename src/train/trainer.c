@@ -293,6 +293,8 @@ validate(Trainer *tr, SlEpoch *epoch)
 		if (was_cut(tr, sl_step_shards(&tr->step, SL_TASK_VALIDATE, tr->epoch, number++,
 									   0, &result)))
 			return false;
+		if (tr->status != SL_OK)
+			break; /* others may still be at work on the lanes */
 		sum.loss += result.loss;
 		sum.error += result.error;
 		sum.error_rows += result.error_rows;
@@ -439,7 +441,7 @@ sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,
 	tr.started = hooks->now(hooks->arg);
 	tr.steps_in_epoch = count_steps(&tr);
 	run_epochs(&tr, result);
-	if (hooks->team != NULL)
+	if (hooks->team != NULL && tr.status == SL_OK)
 		sl_step_collect(&tr.step, state);
 	result->rows = tr.rows_seen;
 	result->seconds = elapsed(&tr);
