@@ -26,6 +26,11 @@ extern char **sl_page_texts(const char *sql, const SlReported *reported);
 extern bool sl_page_has_clusters(const SlReported *reported);
 extern void sl_page_clusters(SlHtml *page, const SlReported *reported);
 
+/* Of the rows predicted, how many are right, by predictor and position; for models of
+ * classes and items (scores_sql.c).  source NULL: the stored one. */
+#define SL_REPORT_K 20
+extern void sl_page_scores(SlHtml *page, const SlReported *reported, const char *source);
+
 /* The foot of every page: who wrote it, and when. */
 extern void sl_page_close(SlHtml *page);
 

@@ -24,6 +24,7 @@ typedef struct SlReported
 	char *source;
 	char *server_source; /* as the server spells it */
 	char *target;
+	char *task;
 	SlUnit unit;
 	char *loss;
 	int best_epoch;

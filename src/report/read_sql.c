@@ -80,7 +80,7 @@ sl_read_version(const char *model, int version)
 	args[1] = Int32GetDatum(version);
 	sl_query_read("SELECT source, target, coalesce(best_epoch, 0)::float8,"
 				  " coalesce(options ->> 'loss', 'loss'),"
-				  " coalesce((target_scale ->> 'log1p')::boolean, false)"
+				  " coalesce((target_scale ->> 'log1p')::boolean, false), task"
 				  " FROM sessionlen.model_versions WHERE model = $1 AND version = $2",
 				  2, (Oid[]){TEXTOID, INT4OID}, args);
 	if (SPI_processed != 1)
@@ -92,6 +92,7 @@ sl_read_version(const char *model, int version)
 	r->server_source = SPI_getvalue(row, SPI_tuptable->tupdesc, 1);
 	r->source = sl_row_text(row, 1);
 	r->target = sl_row_text(row, 2);
+	r->task = sl_row_text(row, 6);
 	r->best_epoch = (int) sl_row_number(row, 3);
 	r->unit = sl_unit_of(r->target);
 	r->loss = psprintf("%s of %s", sl_row_text(row, 4), r->target);

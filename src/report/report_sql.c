@@ -21,7 +21,10 @@ typedef struct Report
 {
 	SlHtml page;
 	SlReported *reported;
-	SlPredictions *predictions; /* NULL where the source is gone */
+	const char *source;			/* given by the caller, or NULL */
+	bool gone;					/* it is not there */
+	bool quantity;				/* the target is one, and not a class or an item */
+	SlPredictions *predictions; /* of a quantity; NULL where the source is gone */
 	SlLearning *learning;
 	bool clusters; /* there is a network for each */
 	SlScore score[SL_PREDICTORS];
@@ -150,12 +153,14 @@ section_errors(Report *r)
 	SlHtml *page = &r->page;
 
 	sl_html_section(page, "errors", "Errors beside the baselines");
-	if (r->predictions == NULL)
+	if (r->gone)
 		sl_html_paragraph(
 			page, NULL,
 			psprintf("The source \u201c%s\u201d is no longer there, so nothing can be "
 					 "predicted from it. Errors and predictions are left out.",
 					 r->reported->source));
+	else if (!r->quantity)
+		sl_page_scores(page, r->reported, r->source);
 	else if (r->predictions->rows == 0)
 		sl_html_paragraph(
 			page, NULL,
@@ -549,7 +554,10 @@ read_all(Report *r, const char *model, const char *source)
 	r->reported = sl_read_version(model, 0);
 	r->learning = sl_read_learning(r->reported);
 	r->clusters = sl_page_has_clusters(r->reported);
-	if (source == NULL && sl_source_is_gone(r->reported->server_source))
+	r->source = source;
+	r->quantity = strcmp(r->reported->task, "regression") == 0;
+	r->gone = source == NULL && sl_source_is_gone(r->reported->server_source);
+	if (r->gone || !r->quantity)
 		return;
 	r->predictions = sl_read_predictions(r->reported, source, "test");
 	for (int i = 0; i < SL_PREDICTORS && r->predictions->rows > 0; i++)
