@@ -10,6 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "argument.h"
 #include "cluster/cluster_sql.h"
 #include "store/json.h"
 
@@ -230,12 +231,8 @@ sl_cluster_options_json(const SlClusterOptions *options)
 char *
 sl_cluster_text_arg(FunctionCallInfo fcinfo, int number, const char *name)
 {
-	char *value;
+	char *value = sl_required_text(fcinfo, number, name, NULL);
 
-	if (PG_ARGISNULL(number))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("%s must not be null", name)));
-	value = text_to_cstring(PG_GETARG_TEXT_PP(number));
 	if (value[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("%s must not be empty", name)));

@@ -1,7 +1,7 @@
 /*
  * metric.h: the arithmetic of the metric aggregates, in plain C11.
  *
- * The glue is metric_sql.c; what the metrics mean is in doc/parts/metric.md.
+ * The glue is metric_sql.c; what the metrics mean is in README.md.
  */
 #ifndef SL_METRIC_H
 #define SL_METRIC_H

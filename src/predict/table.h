@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "nodes/execnodes.h"
 
+#include "argument.h"
 #include "predict/runner.h"
 #include "train/cursor.h"
 
@@ -82,7 +83,6 @@ sl_table_is_predicted(const SlPending *b, int sequence, int row)
 }
 
 /* Arguments of a function over a source. */
-extern char *sl_text_argument(FunctionCallInfo fcinfo, int number);
 extern void sl_require(const char *value, const char *name);
 /* "train", "validation", "test" or "all" */
 extern int sl_part_argument(const char *part);

@@ -367,12 +367,6 @@ sl_table_run(SlTable *table, const char *source)
 
 /* ---- arguments ---- */
 
-char *
-sl_text_argument(FunctionCallInfo fcinfo, int number)
-{
-	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
 void
 sl_require(const char *value, const char *name)
 {

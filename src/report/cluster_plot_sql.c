@@ -14,6 +14,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "argument.h"
 #include "report/cluster_plots.h"
 #include "report/read.h"
 #include "sessionlen.h"
@@ -27,15 +28,6 @@ PG_FUNCTION_INFO_V1(sl_plot_silhouette_svg);
 
 #define FETCH 1000
 #define MAX_CLUSTERS 65536
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("%s must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
 
 /* ---- rows of a query, kept as numbers ---- */
 
@@ -123,7 +115,7 @@ is_standardized(Jsonb *options)
 Datum
 sl_plot_elbow_svg(PG_FUNCTION_ARGS)
 {
-	char *source = text_argument(fcinfo, 0, "source");
+	char *source = sl_required_text(fcinfo, 0, "source", NULL);
 	StringInfoData svg;
 	SlMarkup out = sl_markup_to(&svg);
 	Datum args[5];
@@ -304,9 +296,9 @@ sl_read_cloud(const char *name, const char *source, const char *key, int cluster
 Datum
 sl_plot_clusters_svg(PG_FUNCTION_ARGS)
 {
-	char *name = text_argument(fcinfo, 0, "name");
-	char *x = text_argument(fcinfo, 1, "x");
-	char *y = text_argument(fcinfo, 2, "y");
+	char *name = sl_required_text(fcinfo, 0, "name", NULL);
+	char *x = sl_required_text(fcinfo, 1, "x", NULL);
+	char *y = sl_required_text(fcinfo, 2, "y", NULL);
 	StringInfoData svg;
 	SlMarkup out = sl_markup_to(&svg);
 	Clustering clustering;
@@ -314,8 +306,7 @@ sl_plot_clusters_svg(PG_FUNCTION_ARGS)
 
 	initStringInfo(&svg);
 	SPI_connect();
-	clustering = read_clustering(
-		name, PG_ARGISNULL(3) ? NULL : text_argument(fcinfo, 3, "source"));
+	clustering = read_clustering(name, sl_text_argument(fcinfo, 3));
 	cloud =
 		sl_read_cloud(name, clustering.source, clustering.key, clustering.clusters, x, y);
 	if (cloud == NULL)
@@ -334,7 +325,7 @@ sl_plot_clusters_svg(PG_FUNCTION_ARGS)
 Datum
 sl_plot_silhouette_svg(PG_FUNCTION_ARGS)
 {
-	char *name = text_argument(fcinfo, 0, "name");
+	char *name = sl_required_text(fcinfo, 0, "name", NULL);
 	Datum arg = CStringGetTextDatum(name);
 	StringInfoData svg;
 	SlMarkup out = sl_markup_to(&svg);

@@ -7,26 +7,16 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "argument.h"
 #include "report/read.h"
 
 PG_FUNCTION_INFO_V1(sl_plot_learning_curve);
 PG_FUNCTION_INFO_V1(sl_plot_predictions);
 
-static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *required)
-{
-	if (!PG_ARGISNULL(number))
-		return text_to_cstring(PG_GETARG_TEXT_PP(number));
-	if (required)
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("%s must not be null", required)));
-	return NULL;
-}
-
 Datum
 sl_plot_learning_curve(PG_FUNCTION_ARGS)
 {
-	char *model = text_argument(fcinfo, 0, "model");
+	char *model = sl_required_text(fcinfo, 0, "model", NULL);
 	int version = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
 	StringInfoData svg;
 	SlMarkup out = sl_markup_to(&svg);
@@ -51,9 +41,9 @@ sl_plot_learning_curve(PG_FUNCTION_ARGS)
 Datum
 sl_plot_predictions(PG_FUNCTION_ARGS)
 {
-	char *model = text_argument(fcinfo, 0, "model");
-	char *source = text_argument(fcinfo, 1, NULL);
-	char *part = text_argument(fcinfo, 2, "part");
+	char *model = sl_required_text(fcinfo, 0, "model", NULL);
+	char *source = sl_text_argument(fcinfo, 1);
+	char *part = sl_required_text(fcinfo, 2, "part", NULL);
 	StringInfoData svg;
 	SlMarkup out = sl_markup_to(&svg);
 	SlReported *reported;

@@ -7,6 +7,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
+#include "argument.h"
 #include "train/call.h"
 
 enum
@@ -25,23 +26,6 @@ enum
 	ARG_CLUSTERS
 };
 
-/* NULL where it is. */
-static char *
-optional_text(FunctionCallInfo fcinfo, int number)
-{
-	return PG_ARGISNULL(number) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *name, const char *hint)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name), hint ? errhint("%s", hint) : 0));
-	return optional_text(fcinfo, number);
-}
-
 /* A name the parser would not cut off. */
 static void
 check_name(const char *value, const char *name)
@@ -57,7 +41,7 @@ check_name(const char *value, const char *name)
 static char *
 name_argument(FunctionCallInfo fcinfo, int number, const char *name, const char *hint)
 {
-	char *value = text_argument(fcinfo, number, name, hint);
+	char *value = sl_required_text(fcinfo, number, name, hint);
 
 	check_name(value, name);
 	return value;
@@ -117,7 +101,7 @@ role_argument(FunctionCallInfo fcinfo, int number, const char *name, SlRole role
 static void
 read_task(FunctionCallInfo fcinfo, int number, SlTrainCall *call)
 {
-	char *name = optional_text(fcinfo, number);
+	char *name = sl_text_argument(fcinfo, number);
 
 	for (int t = 0; name != NULL; t++)
 	{
@@ -200,7 +184,7 @@ sl_call_read(FunctionCallInfo fcinfo, SlTrainCall *call)
 {
 	memset(call, 0, sizeof(*call));
 	call->model = name_argument(fcinfo, ARG_MODEL, "model", NULL);
-	call->source = text_argument(fcinfo, ARG_SOURCE, "source", NULL);
+	call->source = sl_required_text(fcinfo, ARG_SOURCE, "source", NULL);
 	read_task(fcinfo, ARG_TASK, call);
 	read_target(fcinfo, call);
 	call->partition_by =
@@ -212,7 +196,7 @@ sl_call_read(FunctionCallInfo fcinfo, SlTrainCall *call)
 	role_argument(fcinfo, ARG_STATIC, "static", SL_ROLE_STATIC, call);
 	role_argument(fcinfo, ARG_OBSERVED, "observed", SL_ROLE_OBSERVED, call);
 	call->censored = optional_name(fcinfo, ARG_CENSORED, "censored");
-	call->clusters = optional_text(fcinfo, ARG_CLUSTERS);
+	call->clusters = sl_text_argument(fcinfo, ARG_CLUSTERS);
 	if (call->censored && call->task != SL_TASK_REGRESSION)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -78,8 +78,9 @@ tell_epoch(SlRun *run, const SlEpoch *epoch)
 	appendStringInfo(&line, "epoch %d/%d: loss %.4g", epoch->epoch, run->plan.epochs,
 					 epoch->training_loss);
 	if (!isnan(epoch->validation_loss))
-		appendStringInfo(&line, ", validation %.4g (MAE %.4g)", epoch->validation_loss,
-						 epoch->validation_mae);
+		appendStringInfo(&line, ", validation %.4g", epoch->validation_loss);
+	if (!isnan(epoch->validation_mae))
+		appendStringInfo(&line, " (MAE %.4g)", epoch->validation_mae);
 	appendStringInfo(&line, ", %.0f rows/s, %.0f s left",
 					 epoch->rows / Max(epoch->seconds, 1e-9),
 					 run->seconds_per_epoch * (run->plan.epochs - epoch->epoch));
