@@ -7,7 +7,11 @@
 # and build in a directory of their own.
 SCRIPTED = check demo demo-stop check-matrix check-clean format bench
 
-ifeq ($(filter-out $(SCRIPTED) build/listening build/skips,$(or $(MAKECMDGOALS),all)),)
+# Programs beside the extension, at the end of this file.
+PROGRAMS = build/listening build/skips build/track_info
+EXTVERSION = 1.0
+
+ifeq ($(filter-out $(SCRIPTED) $(PROGRAMS),$(or $(MAKECMDGOALS),all)),)
 
 check:
 	@test/check.sh
@@ -23,14 +27,13 @@ check-matrix check-clean:
 
 # What differs from the committed .clang-format; FIX=1 rewrites the files.
 format:
-	@clang-format $(if $(FIX),-i,--dry-run -Werror) $$(find src test/unit test/fuzz -name '*.[ch]')
+	@clang-format $(if $(FIX),-i,--dry-run -Werror) $$(find src doc test/unit test/fuzz -name '*.[ch]')
 
 .PHONY: $(SCRIPTED)
 
 else
 
 EXTENSION = sessionlen
-EXTVERSION = 1.0
 MODULE_big = sessionlen
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
@@ -81,3 +84,10 @@ build/skips: $(addprefix test/data/,skips.c skip_session.c skip_law.c skip_sessi
 		src/nn/random.c src/nn/random.h
 	mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm
+
+# Asks a web API for what is known about tracks; needs libcurl and libpq.  See
+# doc/examples/track_info/track_info.h.
+build/track_info: $(wildcard doc/examples/track_info/*.[ch])
+	mkdir -p build
+	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -DSL_VERSION=\"$(EXTVERSION)\" \
+		-I$(shell $(or $(PG_CONFIG),pg_config) --includedir) -o $@ $(filter %.c,$^) -lpq -lcurl -lm
