@@ -119,13 +119,15 @@ ask(Beam *b, int step)
 		&(SlItemRank){.n = b->asked, .best = b->best, .best_log_probability = b->score});
 }
 
-/* Best first; equal ones in the order of their parents, then of items. */
+/* Best first; equal ones in the order of their parents, then of items.  There may be
+ * many millions, and the sort itself does not listen to cancels. */
 static int
 by_probability(const void *a, const void *b)
 {
 	const Candidate *x = a;
 	const Candidate *y = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->log_probability != y->log_probability)
 		return x->log_probability > y->log_probability ? -1 : 1;
 	if (x->parent != y->parent)
