@@ -39,33 +39,7 @@ CREATE TEMPORARY TABLE profile_line (line text) ON COMMIT DROP;
 \copy profile_line from program 'test -r userid-profile.tsv && tr "\000\001\002\r" "    " < userid-profile.tsv | cat -n' with (format csv, delimiter E'\x02', quote E'\x01', encoding 'LATIN1')
 \cd :here
 
--- The line's bytes as UTF-8 if they are UTF-8, else as the Latin-1 they were read as.
--- (Declared no better than its parts, so that it is inlined.)
-CREATE FUNCTION pg_temp.decoded(line text) RETURNS text
-LANGUAGE sql STABLE
-RETURN CASE
-	WHEN octet_length(line) = length(line) THEN line	-- ASCII
-	WHEN line ~ ('^([\u0001-\u007f]|[\u00c2-\u00df][\u0080-\u00bf]'
-		|| '|\u00e0[\u00a0-\u00bf][\u0080-\u00bf]'
-		|| '|\u00ed[\u0080-\u009f][\u0080-\u00bf]'
-		|| '|[\u00e1-\u00ec\u00ee\u00ef][\u0080-\u00bf]{2}'
-		|| '|\u00f0[\u0090-\u00bf][\u0080-\u00bf]{2}'
-		|| '|[\u00f1-\u00f3][\u0080-\u00bf]{3}'
-		|| '|\u00f4[\u0080-\u008f][\u0080-\u00bf]{2})*$')
-	THEN convert_from(convert_to(line, 'LATIN1'), 'UTF8')
-	ELSE line
-END;
-
--- A date from its parts if there is such a day, else NULL.
-CREATE FUNCTION pg_temp.day_of(year integer, month integer, day integer) RETURNS date
-LANGUAGE sql IMMUTABLE
-RETURN CASE
-	WHEN year > 0 AND month BETWEEN 1 AND 12 AND day BETWEEN 1 AND 28
-	THEN make_date(year, month, day)
-	WHEN year > 0 AND month BETWEEN 1 AND 12
-		 AND day <= extract(day FROM make_date(year, month, 1) + interval '1 month - 1 day')
-	THEN make_date(year, month, day)
-END;
+\ir line_functions.sql
 
 -- "2009-05-04T23:08:57Z", or NULL.  The first test lets days pass that every month has.
 CREATE FUNCTION pg_temp.time_of(text) RETURNS timestamptz
@@ -80,16 +54,6 @@ RETURN CASE
 	THEN $1::timestamptz
 END;
 
--- "Aug 13, 2006", or NULL.
-CREATE FUNCTION pg_temp.registered_on(text) RETURNS date
-LANGUAGE sql IMMUTABLE
-RETURN CASE
-	WHEN $1 ~ '^(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{1,2}, [0-9]{4}$'
-	THEN pg_temp.day_of(right($1, 4)::integer,
-						(position(left($1, 3) IN 'JanFebMarAprMayJunJulAugSepOctNovDec') + 2) / 3,
-						split_part(substr($1, 5), ',', 1)::integer)
-END;
-
 -- ---- plays ----
 -- Fields: number, user, time, artist id, artist name, track id, track name.  More than
 -- seven means a tab within a name: the track id, an uuid or else the first empty field,
@@ -102,8 +66,11 @@ SELECT CASE WHEN reason IS NOT NULL THEN 'userid-timestamp-artid-artname-traid-t
 	   nullif(btrim(translate(name[1], E'\t', ' ')), ''),
 	   nullif(btrim(translate(name[2], E'\t', ' ')), ''),
 	   reason,
-	   CASE WHEN reason IS NOT NULL THEN substr(line, position(E'\t' IN line) + 1) END
+	   CASE
+		   WHEN reason IS NOT NULL THEN left(substr(line, position(E'\t' IN line) + 1), 1000)
+	   END
   FROM (SELECT *, CASE
+					  WHEN octet_length(line) > 1800 THEN 'too long'
 					  WHEN cardinality(f) < 7 THEN 'fewer than six fields'
 					  WHEN f[2] = '' THEN 'no user'
 					  WHEN ts IS NULL THEN 'not a time'
@@ -125,9 +92,9 @@ SELECT CASE WHEN reason IS NOT NULL THEN 'userid-timestamp-artid-artname-traid-t
 
 -- ---- profiles ----
 -- Fields: number, user, gender, age, country, registered.  A value that makes no sense is
--- rejected alone, and the user stays.
+-- rejected alone, and the user stays.  Of several profiles of a user the first one stays.
 
-CREATE TEMPORARY TABLE new_users ON COMMIT DROP AS
+CREATE TEMPORARY TABLE profile_field ON COMMIT DROP AS
 SELECT btrim(f[1])::bigint AS line, btrim(f[2]) AS user_id, lower(btrim(f[3])) AS gender,
 	   btrim(f[4]) AS age, btrim(f[5]) AS country, btrim(f[6]) AS registered,
 	   cardinality(f) AS fields, substr(line, position(E'\t' IN line) + 1) AS content
@@ -136,24 +103,21 @@ SELECT btrim(f[1])::bigint AS line, btrim(f[2]) AS user_id, lower(btrim(f[3])) A
 		OFFSET 0) s
  WHERE NOT (btrim(f[1]) = '1' AND btrim(f[2]) IN ('#id', 'id'));
 
-INSERT INTO users (user_id, gender, age, country, registered)
-SELECT DISTINCT ON (user_id) user_id,
+INSERT INTO new_users (file, line, user_id, gender, age, country, registered)
+SELECT 'userid-profile.tsv', line, user_id,
 	   CASE WHEN gender IN ('m', 'f') THEN gender END,
 	   CASE WHEN age ~ '^[0-9]{1,3}$' THEN age::integer END,
 	   nullif(country, ''),
 	   pg_temp.registered_on(registered)
-  FROM new_users
- WHERE fields = 6 AND user_id <> ''
- ORDER BY user_id, line
-ON CONFLICT DO NOTHING;
+  FROM profile_field
+ WHERE fields = 6 AND user_id <> '' AND octet_length(content) <= 1800;
 
-DELETE FROM rejects
- WHERE file IN ('userid-timestamp-artid-artname-traid-traname.tsv', 'userid-profile.tsv');
-
-INSERT INTO rejects (file, line, reason, content)
-SELECT 'userid-profile.tsv', line, reason, left(content, 1000)
-  FROM new_users,
-	   LATERAL (SELECT 'not five fields' WHERE fields <> 6
+INSERT INTO new_rejects (file, line, reason, content)
+SELECT 'userid-profile.tsv', line, reason, content
+  FROM profile_field,
+	   LATERAL (SELECT 'too long' WHERE octet_length(content) > 1800
+				UNION ALL
+				SELECT 'not five fields' WHERE fields <> 6
 				UNION ALL
 				SELECT 'no user' WHERE fields = 6 AND user_id = ''
 				UNION ALL
@@ -162,9 +126,12 @@ SELECT 'userid-profile.tsv', line, reason, left(content, 1000)
 				SELECT 'not an age' WHERE fields = 6 AND age !~ '^[0-9]{0,3}$'
 				UNION ALL
 				SELECT 'not a date' WHERE fields = 6 AND registered <> ''
-				   AND pg_temp.registered_on(registered) IS NULL) r (reason)
- ORDER BY line;
+				   AND pg_temp.registered_on(registered) IS NULL) r (reason);
 
+DELETE FROM rejects
+ WHERE file IN ('userid-timestamp-artid-artname-traid-traname.tsv', 'userid-profile.tsv');
+
+\ir users_insert.sql
 \ir plays_insert.sql
 COMMIT;
 

@@ -54,14 +54,13 @@ LOCK TABLE truth IN SHARE ROW EXCLUSIVE MODE;
 	CREATE TEMPORARY TABLE new_members (LIKE members) ON COMMIT DROP;
 \endif
 
-CREATE TEMPORARY TABLE new_users (LIKE users) ON COMMIT DROP;
 CREATE TEMPORARY TABLE new_truth (LIKE truth) ON COMMIT DROP;
 
 \if :{?folder}
 	\set here `pwd`
 	\cd :folder
 	\copy new_plays (user_id, ts, artist_name, track_name, duration) from 'plays.tsv'
-	\copy new_users from 'profiles.tsv'
+	\copy new_users (user_id, gender, age, country, registered) from 'profiles.tsv'
 	\copy new_truth from 'truth.tsv'
 	\if :with_members
 		\copy new_members from 'members.tsv'
@@ -72,14 +71,16 @@ CREATE TEMPORARY TABLE new_truth (LIKE truth) ON COMMIT DROP;
 	\setenv LISTENING_SEED :seed
 	\setenv LISTENING_CLUSTERS :clusters
 	\copy new_plays (user_id, ts, artist_name, track_name, duration) from program 'build/listening --users $LISTENING_USERS --seed $LISTENING_SEED --clusters $LISTENING_CLUSTERS --plays - 2> /dev/null'
-	\copy new_users from program 'build/listening --users $LISTENING_USERS --seed $LISTENING_SEED --clusters $LISTENING_CLUSTERS --profiles - 2> /dev/null'
+	\copy new_users (user_id, gender, age, country, registered) from program 'build/listening --users $LISTENING_USERS --seed $LISTENING_SEED --clusters $LISTENING_CLUSTERS --profiles - 2> /dev/null'
 	\copy new_truth from program 'build/listening --users $LISTENING_USERS --seed $LISTENING_SEED --clusters $LISTENING_CLUSTERS --truth -'
 	\if :with_members
 		\copy new_members from program 'build/listening --users $LISTENING_USERS --seed $LISTENING_SEED --clusters $LISTENING_CLUSTERS --members - 2> /dev/null'
 	\endif
 \endif
 
-INSERT INTO users SELECT * FROM new_users ON CONFLICT DO NOTHING;
+INSERT INTO users
+SELECT user_id, gender, age, country, registered FROM new_users
+ON CONFLICT DO NOTHING;
 INSERT INTO truth SELECT * FROM new_truth ON CONFLICT DO NOTHING;
 \if :with_members
 	INSERT INTO members SELECT * FROM new_members ON CONFLICT DO NOTHING;

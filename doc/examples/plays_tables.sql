@@ -48,3 +48,12 @@ CREATE TEMPORARY TABLE new_plays (
 	reason text,
 	content text
 ) ON COMMIT DROP;
+
+-- Likewise of users.  A line may be rejected in part: the rest goes to new_users.
+CREATE TEMPORARY TABLE new_users (
+	file text,
+	line bigint,
+	LIKE users
+) ON COMMIT DROP;
+
+CREATE TEMPORARY TABLE new_rejects (LIKE rejects) ON COMMIT DROP;

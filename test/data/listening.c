@@ -42,6 +42,8 @@ typedef struct Run
 	FILE *profiles;
 	FILE *truth;
 	FILE *members;
+	FILE *original_plays;
+	FILE *original_profiles;
 	SlLaw law[SL_PLANTED_MAX];
 	SlHabits habits[SL_PLANTED_MAX];
 	int64_t session_count;
@@ -97,6 +99,47 @@ print_seconds(FILE *file, int64_t ms)
 	fprintf(file, "%" PRId64 ".%03d", ms / 1000, (int) (ms % 1000));
 }
 
+/* The original files have whole seconds, "2009-05-04T23:08:57Z". */
+static void
+print_original_play(Run *run, int64_t user, int64_t start, const SlPlay *play,
+					const char *artist, const char *track)
+{
+	int64_t time = start + play->at;
+	int64_t ms = time % SL_DAY;
+	int year;
+	int month;
+	int day;
+
+	civil(time / SL_DAY, &year, &month, &day);
+	fprintf(run->original_plays,
+			"user_%06" PRId64 "\t%04d-%02d-%02dT%02d:%02d:%02dZ"
+			"\t%08x-0000-4000-8000-000000000000\t%s\t%08x-0000-4000-8000-%012x\t%s\n",
+			user, year, month, day, (int) (ms / SL_HOUR), (int) (ms / 60000 % 60),
+			(int) (ms / 1000 % 60), play->artist, artist, play->artist, play->track + 1,
+			track);
+}
+
+/* "Aug 13, 2006"; what is unknown is empty. */
+static void
+print_original_profile(Run *run, int64_t user, const SlProfile *profile,
+					   int64_t registered)
+{
+	static const char *const gender[SL_GENDERS] = {"f", "m", ""};
+	static const char month_name[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	const char *country = sl_country_name(profile->country);
+	int year;
+	int month;
+	int day;
+
+	fprintf(run->original_profiles, "user_%06" PRId64 "\t%s\t", user,
+			gender[profile->gender]);
+	if (profile->age != SL_AGE_UNKNOWN)
+		fprintf(run->original_profiles, "%d", profile->age);
+	civil(registered, &year, &month, &day);
+	fprintf(run->original_profiles, "\t%s\t%.3s %d, %04d\n", country ? country : "",
+			month_name + 3 * (month - 1), day, year);
+}
+
 static void
 print_profile(Run *run, int64_t user, const SlProfile *profile, int64_t first)
 {
@@ -108,6 +151,8 @@ print_profile(Run *run, int64_t user, const SlProfile *profile, int64_t first)
 	int month;
 	int day;
 
+	if (run->original_profiles)
+		print_original_profile(run, user, profile, registered);
 	if (!run->profiles)
 		return;
 	fprintf(run->profiles, "user_%06" PRId64 "\t%s\t", user, gender[profile->gender]);
@@ -148,6 +193,10 @@ print_play(Run *run, int64_t user, int64_t start, const SlPlay *play, bool known
 
 	sl_artist_name(play->artist, artist);
 	sl_track_name(play->artist, play->track, track);
+	if (run->original_plays)
+		print_original_play(run, user, start, play, artist, track);
+	if (!run->plays)
+		return;
 	fprintf(run->plays, "user_%06" PRId64 "\t", user);
 	print_time(run->plays, start + play->at);
 	fprintf(run->plays, "\t%s\t%s\t", artist, track);
@@ -167,7 +216,7 @@ write_session(Run *run, int64_t user, SlListener *listener, SlDraw *unknown,
 	SlPlay play;
 
 	run->session_count++;
-	if (!run->plays)
+	if (!run->plays && !run->original_plays)
 		return;
 	for (sl_first_play(listener, length, &play);; sl_next_play(listener, length, &play))
 	{
@@ -266,6 +315,8 @@ static const char usage[] =
 	"                   ideal_low, ideal_high: the best prediction from the rows before,\n"
 	"                   and the 10 % and 90 % quantiles it was made from; with several\n"
 	"                   clusters it knows the user's cluster: a lower bound\n"
+	"  --original DIR   plays and profiles as the two files of last.fm-1K, without\n"
+	"                   durations, in this folder\n"
 	"  --members FILE   user_id, cluster: the planted cluster, from 0\n"
 	"  --help\n"
 	"Times are UTC; FILE - is the standard output; a file not asked for is not written.\n";
@@ -313,6 +364,25 @@ output_option(const char *path)
 	return file;
 }
 
+static FILE *
+original_file(const char *folder, const char *name)
+{
+	char path[4096];
+
+	if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int) sizeof path)
+		fail("--original: the path is too long", folder);
+	return output_option(path);
+}
+
+static void
+original_option(Run *run, const char *folder)
+{
+	run->original_plays =
+		original_file(folder, "userid-timestamp-artid-artname-traid-traname.tsv");
+	run->original_profiles = original_file(folder, "userid-profile.tsv");
+	fputs("#id\tgender\tage\tcountry\tregistered\n", run->original_profiles);
+}
+
 static void
 read_options(Run *run, int argc, char **argv)
 {
@@ -327,6 +397,7 @@ read_options(Run *run, int argc, char **argv)
 		{"truth", required_argument, NULL, 't'},
 		{"clusters", required_argument, NULL, 'c'},
 		{"members", required_argument, NULL, 'm'},
+		{"original", required_argument, NULL, 'o'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -366,6 +437,9 @@ read_options(Run *run, int argc, char **argv)
 			case 'm':
 				run->members = output_option(optarg);
 				break;
+			case 'o':
+				original_option(run, optarg);
+				break;
 			case 'h':
 				fputs(usage, stdout);
 				exit(0);
@@ -402,10 +476,12 @@ main(int argc, char **argv)
 	close_output(run.profiles);
 	close_output(run.truth);
 	close_output(run.members);
+	close_output(run.original_plays);
+	close_output(run.original_profiles);
 	fprintf(stderr,
 			"listening: %" PRId64 " users, %" PRId64 " sessions of %.0f s on average",
 			run.users, run.session_count, run.length_sum / (double) run.session_count);
-	if (run.plays != NULL) /* only counted when written */
+	if (run.play_count > 0) /* only counted when written */
 		fprintf(stderr, ", %" PRId64 " plays", run.play_count);
 	fprintf(stderr, "; ideal MAE %.1f s\n", run.error_sum / (double) run.session_count);
 	return 0;

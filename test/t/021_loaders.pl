@@ -39,10 +39,18 @@ sub counts
 
 # ---- last.fm-1K ----
 
-my $sample = "$top/test/data/lastfm_sample";
+my $sample = PostgreSQL::Test::Utils::tempdir;
+my $log = 'userid-timestamp-artid-artname-traid-traname.tsv';
+
+# The sample, and names no index could hold.
+append_to_file("$sample/$_", slurp_file("$top/test/data/lastfm_sample/$_"))
+  for 'userid-profile.tsv', $log;
+append_to_file("$sample/$log",
+	join('', map { "\n$_\t2008-03-01T10:20:00Z\t\t" . join('', map { chr(33 + rand 90) } 1 .. 9000) . "\t\tx" }
+		  'user_000002', 'x' x 9000));
 
 $node->command_ok(loader('load_lastfm_1k.sql', $sample), 'load the last.fm-1K sample');
-is(counts(), '18|5|15', 'every good line is there once, every bad one is reported');
+is(counts(), '18|5|18', 'every good line is there once, every bad one is reported');
 
 is(query(q{SELECT artist_name, track_name FROM plays
 			WHERE user_id = 'user_000001' ORDER BY ts DESC}),
@@ -90,6 +98,7 @@ is(query('SELECT line, reason FROM rejects ORDER BY file, line, reason'),
 		'5|not an age',
 		'6|not five fields',
 		'7|no user',
+		'9|another profile of this user',
 		'18|fewer than six fields',
 		'19|fewer than six fields',
 		'21|not a time',
@@ -99,17 +108,26 @@ is(query('SELECT line, reason FROM rejects ORDER BY file, line, reason'),
 		'25|no user',
 		'26|fewer than six fields',
 		'27|fewer than six fields',
-		'28|a tab too many'),
+		'28|a tab too many',
+		'30|too long',
+		'31|too long'),
 	'rejected lines and why');
 is(query(q{SELECT content FROM rejects WHERE line = 18}), '\\.', 'a rejected line is kept');
 
 $node->command_ok(loader('load_lastfm_1k.sql', $sample), 'load it again');
-is(counts(), '18|5|15', 'loading again adds nothing');
+is(counts(), '18|5|18', 'loading again adds nothing');
 
 # A play that was lost comes back, and only it.
 query(q{DELETE FROM plays WHERE track_name IN ('Nameless Artist', 'Around')});
 $node->command_ok(loader('load_lastfm_1k.sql', $sample), 'load what is missing');
-is(counts(), '18|5|15', 'what was missing is there, also without an artist');
+is(counts(), '18|5|18', 'what was missing is there, also without an artist');
+
+# A user known from plays alone gets the profile when it comes.
+query(q{UPDATE users SET gender = NULL, age = NULL, country = NULL, registered = NULL WHERE user_id = 'user_000002'});
+$node->command_ok(loader('load_lastfm_1k.sql', $sample), 'load profiles of users without one');
+is(query(q{SELECT * FROM users WHERE user_id = 'user_000002'}),
+	"user_000002|f|23|Cote D'Ivoire|2006-02-04", 'a profile that was missing is there');
+is(counts(), '18|5|18', 'and nothing else is new');
 
 # Errors leave nothing behind.
 my $empty = PostgreSQL::Test::Utils::tempdir;
@@ -118,7 +136,7 @@ $node->command_fails(loader('load_lastfm_1k.sql', $empty), 'a folder without the
 $node->command_fails(loader('load_lastfm_1k.sql', "$empty/none"), 'no folder');
 $node->command_fails([ 'psql', '-X', '-q', '-f', "$examples/load_lastfm_1k.sql", 'postgres' ],
 	'no folder given');
-is(counts(), '18|5|15', 'a failed load changes nothing');
+is(counts(), '18|5|18', 'a failed load changes nothing');
 $node->safe_psql('postgres',
 	q{CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'});
 $node->command_fails_like(
@@ -238,6 +256,94 @@ SKIP:
 		  FROM session_items}),
 		't|t|t', 'all plays of sessions of two and more');
 }
+
+# ---- any CSV file ----
+
+append_to_file("$empty/plays of all.csv",
+	qq{\xef\xbb\xbfTitle,USER_ID,"played_at",artist,seconds,other\n}
+	  . qq{"a ""b"", c",u1,2020-01-01 10:00:00,Can,240,x\n}
+	  . "Plain,u1,1577873400,Can,,\nLate,u1,2020-01-01T12:30:00+02:00,Can,-1,\nMs,u1,1577875200123,Can,0,\n"
+	  . "bad,u1,2020-02-30 10:00:00,Can,1,\nbad,,2020-02-20 10:00:00,Can,1,\n"
+	  . "bad,u1,2020-02-20 10:00:00,Can,long,\nbad,u1\n"
+	  . qq{"bad,u1,2020-02-20 10:00:00,Can,1,\n"bad"x,u1,2020-02-20 10:00:00,Can,1,\n}
+	  . "\\.\n\n" . 'y' x 1801 . ",u1,2020-02-20 10:00:00,Can,1,\n"
+	  . "x\xe9y,u2,2020-01-01 10:00,\xc3\xa9,1.5,z\r\n\xff\x00,u2,2020-01-01 10:01Z,,,");
+append_to_file("$empty/users.csv",
+	qq{user_id,age,registered,gender\nu1,20,2006-02-30,Male\nu3,x,"Aug 13, 2006",F\nu1,21,,\n,1,,\nu4,1,,?\nu5,1\n});
+query('DROP TABLE IF EXISTS plays, users, rejects, session_items');
+for my $time ('', ' again')
+{
+	$node->command_ok(
+		[
+			'psql', '-X', '-q', '-v', "file=$empty/plays of all.csv", '-v', "users=$empty/users.csv",
+			'-v', 'zone=Europe/Rome', '-f', "$examples/load_csv.sql", 'postgres'
+		],
+		"load a CSV file$time");
+	is(query('SELECT * FROM plays ORDER BY user_id, ts'),
+		join("\n",
+			'u1|2020-01-01 09:00:00+00|Can|a "b", c|240', 'u1|2020-01-01 10:10:00+00|Can|Plain|',
+			'u1|2020-01-01 10:30:00+00|Can|Late|', 'u1|2020-01-01 10:40:00.123+00|Can|Ms|',
+			"u2|2020-01-01 09:00:00+00|\xc3\xa9|x\xc3\xa9y|1.5", "u2|2020-01-01 10:01:00+00||\xc3\xbf|"),
+		"plays of all kinds$time");
+	is(query('SELECT * FROM users ORDER BY user_id'),
+		"u1|m|20||\nu2||||\nu3|f|||2006-08-13\nu4||1||", "users$time");
+	is(query(q{SELECT regexp_replace(file, '.*/', ''), line, reason, left(content, 30) FROM rejects ORDER BY file, line}),
+		join("\n",
+			'plays of all.csv|6|not a time|u1,2020-02-30 10:00:00,Can,bad',
+			'plays of all.csv|7|no user|,2020-02-20 10:00:00,Can,bad,1',
+			'plays of all.csv|8|not a duration|u1,2020-02-20 10:00:00,Can,bad',
+			'plays of all.csv|9|not as many fields as the header|bad,u1',
+			'plays of all.csv|10|a quote without an end|"bad,u1,2020-02-20 10:00:00,Ca',
+			'plays of all.csv|11|text after a quote|"bad"x,u1,2020-02-20 10:00:00,',
+			'plays of all.csv|12|not as many fields as the header|\\.',
+			'plays of all.csv|13|not as many fields as the header|',
+			'plays of all.csv|14|too long|' . 'y' x 30,
+			'users.csv|2|not a date|u1,Male,20,,2006-02-30',
+			'users.csv|3|not an age|u3,F,x,,Aug 13, 2006',
+			"users.csv|4|another profile of this user|u1\t\t21\t\t",
+			'users.csv|5|no user|,,1,,',
+			'users.csv|6|not a gender|u4,?,1,,',
+			'users.csv|7|not as many fields as the header|u5,1'),
+		"rejected lines$time");
+}
+
+# Without a header, with other names, another delimiter and unit.
+append_to_file("$empty/bare.txt", "1|2020-01-01T10:00Z|Song|90500|9\n1|2020-01-01T10:02Z|\"So|ng\"|0|9\n");
+append_to_file("$empty/other.tsv", "who\twhen\twhat\n2\t2020-01-01T10:00Z\tSong\n");
+append_to_file("$empty/nobody.csv", "ts,track\n2020-01-01T10:00Z,Song\n");
+append_to_file("$empty/nothing.csv", '');
+query('DROP TABLE plays, users, rejects');
+for my $options (
+	[ 'bare.txt', 'delimiter=|', 'unit=ms', 'columns=user,time,track,duration,x' ],
+	[ 'other.tsv', "delimiter=\t", 'user_id=who', 'ts=When', 'track_name=what' ],
+	['nobody.csv'], ['nothing.csv'])
+{
+	my ($name, @set) = @$options;
+
+	$node->command_ok(
+		[
+			'psql', '-X', '-q', '-v', "file=$empty/$name", (map { ('-v', $_) } @set),
+			'-f', "$examples/load_csv.sql", 'postgres'
+		],
+		"load $name");
+}
+is(query('SELECT * FROM plays ORDER BY user_id, ts'),
+	"1|2020-01-01 10:00:00+00||Song|90.5\n1|2020-01-01 10:02:00+00||So|ng|\n2|2020-01-01 10:00:00+00||Song|",
+	'files of other forms');
+is(query('SELECT line, reason FROM rejects ORDER BY line'),
+	"1|not a header: no column user_id|userid|user\n2|not a header: no column user_id|userid|user",
+	'a file without a user is left out and said so');
+for my $options ([], ['file=/none'], [ "file=$empty/bare.txt", 'delimiter=ab' ],
+	[ "file=$empty/bare.txt", 'unit=h' ], [ "file=$empty/bare.txt", 'zone=Nowhere' ])
+{
+	$node->command_fails(
+		[
+			'psql', '-X', '-q', (map { ('-v', $_) } @$options), '-f', "$examples/load_csv.sql",
+			'postgres'
+		],
+		"refused: @$options");
+}
+is(counts(), '3|2|2', 'a refused load changes nothing');
 
 # ---- the skip prediction challenge ----
 
