@@ -39,8 +39,7 @@ COMMENT ON COLUMN track_metadata.asked_at IS 'when the row was written';
 --     pause             the service wants to be left alone for a while
 --     stop              no request can succeed: the key or the address is wrong
 -- The API reports errors with status 200 as well as with others, so its own error number
--- decides where there is one.  The text stays json, not jsonb: jsonb would refuse an
--- answer for an escape in some field nobody reads.
+-- decides where there is one.
 CREATE OR REPLACE FUNCTION read_track_answer(http_status integer, answer bytea,
 											 OUT verdict text, OUT reason text,
 											 OUT duration double precision, OUT genres text[])
@@ -48,40 +47,39 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog
 AS $$
 DECLARE
-	doc json;
-	track json;
-	tags json;
+	doc jsonb;
+	track jsonb;
+	tags jsonb;
 	error text;
 BEGIN
 	BEGIN
-		doc := convert_from(answer, 'UTF8')::json;
-		IF json_typeof(doc) = 'object' THEN
+		doc := convert_from(answer, 'UTF8')::jsonb;
+		IF jsonb_typeof(doc) = 'object' THEN
 			error := left(doc ->> 'error', 20);
 			reason := 'error ' || error || coalesce(': ' || left(doc ->> 'message', 200), '');
 			track := doc -> 'track';
 		END IF;
 
-		IF error IS NULL AND http_status = 200 AND json_typeof(track) = 'object' THEN
+		IF error IS NULL AND http_status = 200 AND jsonb_typeof(track) = 'object' THEN
 			-- milliseconds, as a text or a number; 0 is unknown
-			duration := nullif(substring(track ->> 'duration' FROM '^\s*([0-9]{1,12})\s*$'),
-							   '')::double precision / 1000;
+			duration := substring(track ->> 'duration' FROM '^\s*([0-9]{1,12})\s*$')::bigint / 1000.0;
 			duration := nullif(duration, 0);
 
 			-- a list of tags, or the only tag itself, or "" in place of no tags
 			tags := track -> 'toptags';
-			IF json_typeof(tags) = 'object' THEN
+			IF jsonb_typeof(tags) = 'object' THEN
 				tags := tags -> 'tag';
 			END IF;
-			IF json_typeof(tags) = 'object' THEN
-				tags := json_build_array(tags);
+			IF jsonb_typeof(tags) = 'object' THEN
+				tags := jsonb_build_array(tags);
 			END IF;
 			genres := '{}';
-			IF json_typeof(tags) = 'array' THEN
+			IF jsonb_typeof(tags) = 'array' THEN
 				SELECT coalesce(array_agg(name ORDER BY first), '{}')
 				  INTO genres
 				  FROM (SELECT lower(btrim(tag ->> 'name')) AS name, min(n) AS first
-						  FROM json_array_elements(tags) WITH ORDINALITY AS t (tag, n)
-						 WHERE json_typeof(tag) = 'object'
+						  FROM jsonb_array_elements(tags) WITH ORDINALITY AS t (tag, n)
+						 WHERE jsonb_typeof(tag) = 'object'
 						 GROUP BY 1) g
 				 WHERE name <> '';
 			END IF;

@@ -109,7 +109,7 @@ store_list_tracks(const Options *options)
 		"track COLLATE \"C\"))[1] AS artist, "
 		"(array_agg(track ORDER BY plays DESC NULLS LAST, artist COLLATE \"C\", "
 		"track COLLATE \"C\"))[1] AS track, sum(plays) AS plays "
-		"FROM (%s) AS q (artist, track, plays) WHERE artist <> '' AND track <> '' "
+		"FROM (%s\n) AS q (artist, track, plays) WHERE artist <> '' AND track <> '' "
 		"GROUP BY 1, 2) AS u "
 		"LEFT JOIN track_metadata m "
 		"ON m.artist_name = u.artist_key AND m.track_name = u.track_key "
