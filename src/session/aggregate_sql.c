@@ -1,11 +1,17 @@
 /*
  * aggregate_sql.c: the aggregate sessions().
  *
- * The state keeps every event, because a late one may join or split sessions: an
- * array that doubles.  Whether the events came in order is noticed as they come; the
- * final function sorts them only if not.  Their order is no part of the state's
- * value: sorting in place leaves a state that transitions, other final calls and
- * window frames go on from, and it spares a copy of what may be gigabytes.
+ * A late event may join or split sessions, so the state keeps whatever of the log can
+ * still count: its runs (session_run.c), and the events since they were made.  When
+ * these fill their array, they are sorted and folded into the runs.  That keeps a
+ * partial state short and the memory in proportion to the sessions.  Folding is no
+ * change of the state's value: transitions, other final calls and window frames go on
+ * from there.
+ *
+ * Rows of many groups come in random order, and the memory they go to is what they
+ * wait for.  So the newest events of a group are kept in the state itself, and the
+ * states of a thousand groups in the second cache; the array is touched once in
+ * NEW_EVENTS rows.
  */
 #include "postgres.h"
 
@@ -19,18 +25,24 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define FIRST_CAPACITY 8
+#define NEW_EVENTS 16
+#define FIRST_ROOM 64
+#define FOLD_EVENTS \
+	1024 /* this many events, or a share of the runs, are folded at once */
+#define FOLD_SHARE 4
 
-/* One cache line: with many groups in random order, a row costs a miss or two. */
 typedef struct SlEventState
 {
-	SlEvent *events;
-	size_t count;
-	size_t capacity;
-	int64 last_ts; /* of the last event */
-	int64 gap;
+	size_t new_count;
 	Interval gap_seen; /* the argument gap was made from; spares converting it again */
-	bool sorted;
+	int64 gap;
+	SlEvent *events; /* since the last fold, as they came */
+	size_t count;
+	size_t room;
+	SlRun *runs;
+	size_t run_count;
+	size_t run_room;
+	SlEvent new_events[NEW_EVENTS]; /* after those */
 } SlEventState;
 
 PG_FUNCTION_INFO_V1(sl_sessions_add);
@@ -51,45 +63,181 @@ aggregate_context(FunctionCallInfo fcinfo)
 	return context;
 }
 
-/* The size of so many events, which an array may have. */
+/* The size of an array of so many, in bytes. */
 static size_t
-events_size(size_t count)
+array_size(size_t count, size_t width)
 {
-	if (count > MaxAllocHugeSize / sizeof(SlEvent))
+	if (count > MaxAllocHugeSize / width)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("too many events in one group")));
-	return count * sizeof(SlEvent);
+	return count * width;
+}
+
+static void *
+new_array_of(MemoryContext context, size_t count, size_t width)
+{
+	return MemoryContextAllocHuge(context, array_size(Max(count, 1), width));
 }
 
 static SlEventState *
-new_state(MemoryContext context, int64 gap, size_t capacity)
+new_state(MemoryContext context, int64 gap, size_t runs)
 {
 	SlEventState *state = MemoryContextAllocZero(context, sizeof(SlEventState));
 
-	state->capacity = Max(capacity, FIRST_CAPACITY);
-	state->events = MemoryContextAllocHuge(context, events_size(state->capacity));
 	state->gap = gap;
 	state->gap_seen.time = gap;
-	state->sorted = true;
+	if (runs > 0)
+	{
+		state->runs = new_array_of(context, runs, sizeof(SlRun));
+		state->run_room = runs;
+	}
 	return state;
 }
 
-static void
-grow(SlEventState *state, size_t capacity)
+static bool
+cancel_pending(void *arg)
 {
-	state->events = repalloc_huge(state->events, events_size(capacity));
-	state->capacity = capacity;
+	return InterruptPending && (QueryCancelPending || ProcDiePending);
+}
+
+static void
+sort_events(SlEvent *events, size_t count)
+{
+	SlEvent few[FOLD_EVENTS];
+	SlEvent *scratch = few;
+
+	if (count > FOLD_EVENTS)
+		scratch = new_array_of(CurrentMemoryContext, count, sizeof(SlEvent));
+	if (!sl_events_sort(events, scratch, count, cancel_pending, NULL))
+	{
+		CHECK_FOR_INTERRUPTS();
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("sorting was canceled")));
+	}
+	if (scratch != few)
+		pfree(scratch);
+}
+
+/* Makes room for so many runs more, more than asked for if there are some already. */
+static void
+grow_runs(SlEventState *state, size_t more)
+{
+	size_t needed = state->run_count + more;
+
+	if (needed <= state->run_room)
+		return;
+	if (state->runs == NULL)
+		state->runs = new_array_of(GetMemoryChunkContext(state), needed, sizeof(SlRun));
+	else
+	{
+		needed = Max(needed, Min(state->run_room * 2, MaxAllocHugeSize / sizeof(SlRun)));
+		state->runs = repalloc_huge(state->runs, array_size(needed, sizeof(SlRun)));
+	}
+	state->run_room = needed;
+}
+
+/*
+ * Merges runs of elsewhere into the state's.  Its own step aside by as many, so that
+ * what is written never reaches what is still to be read.
+ */
+static void
+add_runs(SlEventState *state, const SlRun *runs, size_t count)
+{
+	if (count == 0)
+		return;
+	grow_runs(state, count);
+
+	SlRun *own = state->runs + count;
+
+	memmove(own, state->runs, state->run_count * sizeof(SlRun));
+	state->run_count =
+		sl_runs_merge(own, state->run_count, runs, count, state->gap, state->runs);
+}
+
+/* Takes so many sorted events into the runs.  None is moved where all are later. */
+static void
+add_sorted(SlEventState *state, const SlEvent *events, size_t count)
+{
+	size_t more = sl_runs_count(events, count, state->gap);
+
+	if (state->run_count == 0 || events[0].ts > state->runs[state->run_count - 1].last)
+	{
+		grow_runs(state, more);
+		sl_runs_make(events, count, state->gap, state->runs + state->run_count);
+		state->run_count = sl_runs_join(state->runs, state->run_count, more, state->gap);
+		return;
+	}
+
+	SlRun few[FOLD_EVENTS];
+	SlRun *runs = few;
+
+	if (more > FOLD_EVENTS)
+		runs = new_array_of(CurrentMemoryContext, more, sizeof(SlRun));
+	sl_runs_make(events, count, state->gap, runs);
+	add_runs(state, runs, more);
+	if (runs != few)
+		pfree(runs);
+}
+
+/* Takes all events into the runs. */
+static void
+fold(SlEventState *state)
+{
+	if (state->count > 0)
+	{
+		sort_events(state->events, state->count);
+		add_sorted(state, state->events, state->count);
+		state->count = 0;
+	}
+	if (state->new_count > 0)
+	{
+		sort_events(state->new_events, state->new_count);
+		add_sorted(state, state->new_events, state->new_count);
+		state->new_count = 0;
+	}
+}
+
+/* What is asked of the whole log.  Room for events is not kept: there may be no more. */
+static void
+fold_all(SlEventState *state)
+{
+	fold(state);
+	if (state->events != NULL)
+		pfree(state->events);
+	state->events = NULL;
+	state->room = 0;
+}
+
+/* Makes room for new events. */
+static pg_noinline void
+put_away(SlEventState *state)
+{
+	if (state->count >= Max(FOLD_EVENTS, state->run_count / FOLD_SHARE))
+		fold(state);
+	if (state->events == NULL)
+	{
+		state->events =
+			new_array_of(GetMemoryChunkContext(state), FIRST_ROOM, sizeof(SlEvent));
+		state->room = FIRST_ROOM;
+	}
+	else if (state->count == state->room)
+	{
+		size_t size = array_size(state->room * 2, sizeof(SlEvent));
+
+		state->events = repalloc_huge(state->events, size);
+		state->room *= 2;
+	}
+	memcpy(state->events + state->count, state->new_events,
+		   state->new_count * sizeof(SlEvent));
+	state->count += state->new_count;
+	state->new_count = 0;
 }
 
 static inline void
 append(SlEventState *state, SlEvent event)
 {
-	if (state->count == state->capacity)
-		grow(state, state->capacity * 2);
-	if (state->count > 0 && event.ts < state->last_ts)
-		state->sorted = false;
-	state->last_ts = event.ts;
-	state->events[state->count++] = event;
+	if (unlikely(state->new_count == NEW_EVENTS))
+		put_away(state);
+	state->new_events[state->new_count++] = event;
 }
 
 /* Takes in one row; gap NULL stands for the default. */
@@ -119,8 +267,9 @@ add_event(FunctionCallInfo fcinfo, int duration_arg, int gap_arg)
 		state = new_state(aggregate_context(fcinfo), sl_gap_arg(gap), 0);
 		state->gap_seen = *gap;
 	}
-	else if (gap->time != state->gap_seen.time || gap->day != state->gap_seen.day ||
-			 gap->month != state->gap_seen.month)
+	else if (unlikely(gap->time != state->gap_seen.time ||
+					  gap->day != state->gap_seen.day ||
+					  gap->month != state->gap_seen.month))
 	{
 		if (sl_gap_arg(gap) != state->gap)
 			sl_gap_differs();
@@ -150,7 +299,7 @@ sl_sessions_add_duration(PG_FUNCTION_ARGS)
 	return add_event(fcinfo, 2, 3);
 }
 
-/* Appends the events of the second state to the first. */
+/* Takes the events of the second state into the first. */
 Datum
 sl_sessions_combine(PG_FUNCTION_ARGS)
 {
@@ -165,23 +314,12 @@ sl_sessions_combine(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(to);
 	}
 	if (to == NULL)
-		to = new_state(context, from->gap, from->count);
+		to = new_state(context, from->gap, 0);
 	else if (to->gap != from->gap)
 		sl_gap_differs();
-
-	/* Neither count exceeds MaxAllocHugeSize / 16, so the sum cannot wrap. */
-	size_t count = to->count + from->count;
-
-	if (count > to->capacity)
-		grow(to, Max(count, Min(to->capacity * 2, MaxAllocHugeSize / sizeof(SlEvent))));
-	if (from->count > 0)
-	{
-		to->sorted = to->sorted && from->sorted &&
-					 (to->count == 0 || to->last_ts <= from->events[0].ts);
-		to->last_ts = from->last_ts;
-		memcpy(to->events + to->count, from->events, from->count * sizeof(SlEvent));
-		to->count = count;
-	}
+	fold(to);
+	fold(from);
+	add_runs(to, from->runs, from->run_count);
 	PG_RETURN_POINTER(to);
 }
 
@@ -191,19 +329,23 @@ sl_sessions_serial(PG_FUNCTION_ARGS)
 	aggregate_context(fcinfo);
 
 	SlEventState *state = (SlEventState *) PG_GETARG_POINTER(0);
-	size_t size = sl_wire_size(state->count);
+
+	fold(state);
+
+	size_t size = sl_wire_size(state->run_count);
 
 	if (size == 0 || size > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many events in one group to pass between processes"),
-				 errdetail("The group has %zu events.", state->count),
-				 errhint("Set max_parallel_workers_per_gather to 0 for this query.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("too many events in one group to pass between processes"),
+			 errdetail("The group has %zu separate runs of events.", state->run_count),
+			 errhint("Set max_parallel_workers_per_gather to 0 for this query.")));
 
 	bytea *result = palloc(size + VARHDRSZ);
 
 	SET_VARSIZE(result, size + VARHDRSZ);
-	sl_wire_write((uint8_t *) VARDATA(result), state->gap, state->events, state->count);
+	sl_wire_write((uint8_t *) VARDATA(result), state->gap, state->runs, state->run_count);
 	PG_RETURN_BYTEA_P(result);
 }
 
@@ -237,33 +379,9 @@ sl_sessions_deserial(PG_FUNCTION_ARGS)
 
 	SlEventState *state = new_state(CurrentMemoryContext, gap, count);
 
-	check_wire(sl_wire_read(bytes, state->events, count, &state->sorted));
-	state->count = count;
-	if (count > 0)
-		state->last_ts = state->events[count - 1].ts;
+	check_wire(sl_wire_read(bytes, gap, state->runs, count));
+	state->run_count = count;
 	PG_RETURN_POINTER(state);
-}
-
-static bool
-cancel_pending(void *arg)
-{
-	return InterruptPending && (QueryCancelPending || ProcDiePending);
-}
-
-static void
-sort_state(SlEventState *state)
-{
-	SlEvent *scratch = MemoryContextAllocHuge(CurrentMemoryContext,
-											  Max(state->count, 1) * sizeof(SlEvent));
-
-	if (!sl_events_sort(state->events, scratch, state->count, cancel_pending, NULL))
-	{
-		CHECK_FOR_INTERRUPTS();
-		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED), errmsg("sorting was canceled")));
-	}
-	pfree(scratch);
-	state->sorted = true;
-	state->last_ts = state->events[state->count - 1].ts;
 }
 
 /* What the final function needs of the type session, looked up once a query. */
@@ -333,7 +451,7 @@ count_sessions(const SlEventState *state)
 	size_t n = 0;
 
 	sl_tracker_init(&tracker, state->gap);
-	while (sl_next_of_sorted(&tracker, state->events, state->count, &at, &session))
+	while (sl_session_next(&tracker, state->runs, state->run_count, &at, &session))
 		n++;
 	return n;
 }
@@ -368,10 +486,9 @@ sl_sessions_final(PG_FUNCTION_ARGS)
 
 	SlEventState *state = PG_ARGISNULL(0) ? NULL : (SlEventState *) PG_GETARG_POINTER(0);
 
-	if (state == NULL || state->count == 0)
+	if (state == NULL || state->count + state->new_count + state->run_count == 0)
 		PG_RETURN_NULL();
-	if (!state->sorted)
-		sort_state(state);
+	fold_all(state);
 
 	SlElementType *type = element_type(fcinfo->flinfo);
 	ArrayType *array = new_array(type, count_sessions(state));
@@ -381,7 +498,7 @@ sl_sessions_final(PG_FUNCTION_ARGS)
 	size_t at = 0;
 
 	sl_tracker_init(&tracker, state->gap);
-	while (sl_next_of_sorted(&tracker, state->events, state->count, &at, &session))
+	while (sl_session_next(&tracker, state->runs, state->run_count, &at, &session))
 	{
 		CHECK_FOR_INTERRUPTS();
 		to = put_session(to, type, &session);

@@ -1,8 +1,8 @@
 /*
  * session.c: cutting events into sessions.
  *
- * There is one place that decides where a session starts, sl_tracker_add.  The
- * aggregate feeds it a whole sorted log and the window functions one row at a time,
+ * There is one place that decides where a session starts, sl_tracker_add_run.  The
+ * aggregate feeds it a whole log's runs and the window functions one row at a time,
  * so that they cannot disagree.
  *
  * Among events with one ts the longest counts, in whatever order they come: nothing
@@ -12,47 +12,10 @@
 
 #include <math.h>
 
-/*
- * Turns a timestamp and a duration in seconds into an event.  Unknown (zero or
- * negative, also after rounding) durations become 0.
- */
-SlEventStatus
-sl_event_check(int64_t ts, double seconds, SlEvent *event)
-{
-	event->ts = ts;
-	event->duration = 0;
-	if (ts < SL_TS_MIN || ts >= SL_TS_END)
-		return SL_EVENT_INFINITE_TS;
-	if (!isfinite(seconds))
-		return SL_EVENT_INVALID_DURATION;
-	if (seconds <= 0)
-		return SL_EVENT_OK;
-
-	double usecs = rint(seconds * SL_USECS);
-
-	/* SL_TS_END is below 2^63, so the cast is safe where this does not hold. */
-	if (usecs >= (double) SL_TS_END)
-		return SL_EVENT_DURATION_TOO_LARGE;
-
-	int64_t duration = (int64_t) usecs;
-
-	if (ts > 0 && duration >= SL_TS_END - ts)
-		return SL_EVENT_DURATION_TOO_LARGE;
-	event->duration = duration;
-	return SL_EVENT_OK;
-}
-
 void
 sl_tracker_init(SlTracker *tracker, int64_t gap)
 {
 	*tracker = (SlTracker){.gap = gap};
-}
-
-/* later - earlier, exact over the whole range of timestamps */
-static inline uint64_t
-elapsed(int64_t later, int64_t earlier)
-{
-	return (uint64_t) later - (uint64_t) earlier;
 }
 
 /* Whether an event at ts is the first of a new session. */
@@ -63,7 +26,7 @@ starts_session(const SlTracker *tracker, int64_t ts)
 
 	if (current->number == 0)
 		return true;
-	return ts > current->end && elapsed(ts, current->end) > (uint64_t) tracker->gap;
+	return ts > current->end && sl_elapsed(ts, current->end) > (uint64_t) tracker->gap;
 }
 
 static void
@@ -75,7 +38,7 @@ start_session(SlTracker *tracker, int64_t ts)
 	{
 		current->earlier += current->length;
 		current->previous = current->length;
-		current->absence = elapsed(ts, current->end);
+		current->absence = sl_elapsed(ts, current->end);
 	}
 	current->number++;
 	current->start = ts;
@@ -83,45 +46,51 @@ start_session(SlTracker *tracker, int64_t ts)
 }
 
 /*
- * Adds the next event to the running session or starts a new one with it.  False,
- * and no change, if the event is earlier than the one before.
+ * Adds the events to come to the running session or starts a new one with them.
+ * False, and no change, if they start before one that is there.
  */
 bool
-sl_tracker_add(SlTracker *tracker, SlEvent event)
+sl_tracker_add_run(SlTracker *tracker, const SlRun *run)
 {
 	SlSession *current = &tracker->current;
-	int64_t end = event.ts + event.duration;
+	int64_t end = run->last + run->duration;
 
-	if (current->number > 0 && event.ts < tracker->last_ts)
+	if (current->number > 0 && run->first < tracker->last_ts)
 		return false;
-	if (starts_session(tracker, event.ts))
+	if (starts_session(tracker, run->first))
 	{
-		start_session(tracker, event.ts);
+		start_session(tracker, run->first);
 		current->end = end;
 	}
-	else if (event.ts > tracker->last_ts || end > current->end)
+	else if (run->last > tracker->last_ts || end > current->end)
 		current->end = end;
-	tracker->last_ts = event.ts;
-	current->events++;
-	current->length = elapsed(current->end, current->start);
+	tracker->last_ts = run->last;
+	current->events += run->events;
+	current->length = sl_elapsed(current->end, current->start);
 	return true;
 }
 
+bool
+sl_tracker_add(SlTracker *tracker, SlEvent event)
+{
+	return sl_tracker_add_run(tracker, &(SlRun){event.ts, event.ts, event.duration, 1});
+}
+
 /*
- * The next session of a sorted log, from event *at on, which moves behind it.
+ * The next session of a log in order, from run *at on, which moves behind it.
  * False at the log's end.
  */
 bool
-sl_next_of_sorted(SlTracker *tracker, const SlEvent *events, size_t count, size_t *at,
-				  SlSession *session)
+sl_session_next(SlTracker *tracker, const SlRun *runs, size_t count, size_t *at,
+				SlSession *session)
 {
 	size_t i = *at;
 
 	if (i >= count)
 		return false;
-	sl_tracker_add(tracker, events[i++]);
-	while (i < count && !starts_session(tracker, events[i].ts))
-		sl_tracker_add(tracker, events[i++]);
+	sl_tracker_add_run(tracker, &runs[i++]);
+	while (i < count && !starts_session(tracker, runs[i].first))
+		sl_tracker_add_run(tracker, &runs[i++]);
 	*at = i;
 	*session = tracker->current;
 	return true;

@@ -16,37 +16,23 @@
 StaticAssertDecl(SL_TS_MIN == MIN_TIMESTAMP, "session.h and timestamp.h disagree");
 StaticAssertDecl(SL_TS_END == END_TIMESTAMP, "session.h and timestamp.h disagree");
 
-/* An event from its arguments; an unknown duration is given as 0. */
-SlEvent
-sl_event_arg(TimestampTz ts, double seconds)
+/* Raises the error of an event that is none. */
+void
+sl_event_refuse(SlEventStatus status, TimestampTz ts, double seconds)
 {
-	SlEvent event;
-
-	switch (sl_event_check(ts, seconds, &event))
-	{
-		case SL_EVENT_OK:
-			break;
-		case SL_EVENT_INFINITE_TS:
-			ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-							errmsg("event timestamp must be finite"),
-							errhint("Leave such events out with isfinite().")));
-			break;
-		case SL_EVENT_INVALID_DURATION:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("event duration must be a finite number of seconds"),
-					 errhint("NULL, zero or a negative number stand for unknown.")));
-			break;
-		case SL_EVENT_DURATION_TOO_LARGE:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-					 errmsg("event end out of range"),
-					 errdetail("The event at %s with a duration of %g seconds ends "
-							   "after the last possible timestamp.",
-							   timestamptz_to_str(ts), seconds)));
-			break;
-	}
-	return event;
+	if (status == SL_EVENT_INFINITE_TS)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("event timestamp must be finite"),
+						errhint("Leave such events out with isfinite().")));
+	if (status == SL_EVENT_INVALID_DURATION)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("event duration must be a finite number of seconds"),
+						errhint("NULL, zero or a negative number stand for unknown.")));
+	ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+					errmsg("event end out of range"),
+					errdetail("The event at %s with a duration of %g seconds ends "
+							  "after the last possible timestamp.",
+							  timestamptz_to_str(ts), seconds)));
 }
 
 /*

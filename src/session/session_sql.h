@@ -28,10 +28,23 @@ enum
 	SL_SESSION_COLUMNS
 };
 
-extern SlEvent sl_event_arg(TimestampTz ts, double seconds);
+extern _Noreturn void sl_event_refuse(SlEventStatus status, TimestampTz ts,
+									  double seconds);
 extern int64 sl_gap_arg(const Interval *gap);
 extern _Noreturn void sl_gap_differs(void);
 extern TupleDesc sl_session_desc(Oid type, MemoryContext context);
 extern Datum sl_session_datum(TupleDesc desc, const SlSession *session);
+
+/* An event from its arguments; an unknown duration is given as 0. */
+static inline SlEvent
+sl_event_arg(TimestampTz ts, double seconds)
+{
+	SlEvent event;
+	SlEventStatus status = sl_event_check(ts, seconds, &event);
+
+	if (unlikely(status != SL_EVENT_OK))
+		sl_event_refuse(status, ts, seconds);
+	return event;
+}
 
 #endif

@@ -4,22 +4,22 @@
  *
  *	bytes	what
  *	3		"SLE"
- *	1		version, 1
+ *	1		version, 2
  *	8		gap, microseconds
- *	8		number of events
- *	16 each	ts and duration, microseconds
+ *	8		number of runs
+ *	32 each	first and last start, duration of the last, number of events
  *
  * Integers are little-endian.  The bytes may come from anywhere, so reading believes
- * none of them: every event is held against the rules of sl_event_check again, and
- * whether they are sorted is seen, not told.
+ * none of them: every run is held against the rules of sl_event_check and
+ * session_run.c again.
  */
 #include "session/session.h"
 
 #include <string.h>
 
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_HEADER 20
-#define WIRE_EVENT 16
+#define WIRE_RUN 32
 
 static const uint8_t wire_magic[3] = {'S', 'L', 'E'};
 
@@ -43,28 +43,30 @@ get_int64(const uint8_t *bytes)
 size_t
 sl_wire_size(size_t count)
 {
-	if (count > (SIZE_MAX - WIRE_HEADER) / WIRE_EVENT)
+	if (count > (SIZE_MAX - WIRE_HEADER) / WIRE_RUN)
 		return 0;
-	return WIRE_HEADER + count * WIRE_EVENT;
+	return WIRE_HEADER + count * WIRE_RUN;
 }
 
 /* Writes sl_wire_size(count) bytes. */
 void
-sl_wire_write(uint8_t *bytes, int64_t gap, const SlEvent *events, size_t count)
+sl_wire_write(uint8_t *bytes, int64_t gap, const SlRun *runs, size_t count)
 {
 	memcpy(bytes, wire_magic, sizeof(wire_magic));
 	bytes[3] = WIRE_VERSION;
 	put_int64(bytes + 4, gap);
 	put_int64(bytes + 12, (int64_t) count);
 	bytes += WIRE_HEADER;
-	for (size_t i = 0; i < count; i++, bytes += WIRE_EVENT)
+	for (size_t i = 0; i < count; i++, bytes += WIRE_RUN)
 	{
-		put_int64(bytes, events[i].ts);
-		put_int64(bytes + 8, events[i].duration);
+		put_int64(bytes, runs[i].first);
+		put_int64(bytes + 8, runs[i].last);
+		put_int64(bytes + 16, runs[i].duration);
+		put_int64(bytes + 24, runs[i].events);
 	}
 }
 
-/* Checks all but the events, and tells the gap and how many events to make room for. */
+/* Checks all but the runs, and tells the gap and how many to make room for. */
 SlWireStatus
 sl_wire_check(const uint8_t *bytes, size_t size, int64_t *gap, size_t *count)
 {
@@ -76,33 +78,50 @@ sl_wire_check(const uint8_t *bytes, size_t size, int64_t *gap, size_t *count)
 	if (size < WIRE_HEADER)
 		return SL_WIRE_LENGTH;
 
-	int64_t events = get_int64(bytes + 12);
+	int64_t runs = get_int64(bytes + 12);
 
 	*gap = get_int64(bytes + 4);
-	if (events < 0 || (size - WIRE_HEADER) % WIRE_EVENT != 0 ||
-		(uint64_t) events != (size - WIRE_HEADER) / WIRE_EVENT)
+	if (runs < 0 || (size - WIRE_HEADER) % WIRE_RUN != 0 ||
+		(uint64_t) runs != (size - WIRE_HEADER) / WIRE_RUN)
 		return SL_WIRE_LENGTH;
-	*count = (size_t) events;
+	*count = (size_t) runs;
 	return *gap < 0 ? SL_WIRE_BAD_CONTENT : SL_WIRE_OK;
 }
 
-/* Reads the events of bytes that sl_wire_check has found right. */
-SlWireStatus
-sl_wire_read(const uint8_t *bytes, SlEvent *events, size_t count, bool *sorted)
+/* Whether such a run can be: of valid events, each at most a gap after the one before. */
+static bool
+is_run(const SlRun *run, int64_t gap)
 {
-	*sorted = true;
-	bytes += WIRE_HEADER;
-	for (size_t i = 0; i < count; i++, bytes += WIRE_EVENT)
-	{
-		int64_t ts = get_int64(bytes);
-		int64_t duration = get_int64(bytes + 8);
+	if (run->first < SL_TS_MIN || run->last < run->first || run->last >= SL_TS_END)
+		return false;
+	if (run->duration < 0 || run->duration >= SL_TS_END ||
+		(run->last > 0 && run->duration >= SL_TS_END - run->last))
+		return false;
+	return run->events > 0 && sl_elapsed(run->last, run->first) <=
+								  (unsigned __int128) (run->events - 1) * (uint64_t) gap;
+}
 
-		if (ts < SL_TS_MIN || ts >= SL_TS_END || duration < 0 ||
-			(ts > 0 ? duration >= SL_TS_END - ts : duration >= SL_TS_END))
+/* Reads the runs of bytes that sl_wire_check has found right. */
+SlWireStatus
+sl_wire_read(const uint8_t *bytes, int64_t gap, SlRun *runs, size_t count)
+{
+	uint64_t events = 0;
+
+	bytes += WIRE_HEADER;
+	for (size_t i = 0; i < count; i++, bytes += WIRE_RUN)
+	{
+		SlRun run = {get_int64(bytes), get_int64(bytes + 8), get_int64(bytes + 16),
+					 get_int64(bytes + 24)};
+
+		if (!is_run(&run, gap))
 			return SL_WIRE_BAD_CONTENT;
-		events[i] = (SlEvent){ts, duration};
-		if (i > 0 && ts < events[i - 1].ts)
-			*sorted = false;
+		if (i > 0 && (run.first <= runs[i - 1].last ||
+					  sl_elapsed(run.first, runs[i - 1].last) <= (uint64_t) gap))
+			return SL_WIRE_BAD_CONTENT;
+		events += (uint64_t) run.events;
+		if (events > SL_EVENTS_MAX)
+			return SL_WIRE_BAD_CONTENT;
+		runs[i] = run;
 	}
 	return SL_WIRE_OK;
 }

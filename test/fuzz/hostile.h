@@ -77,16 +77,16 @@ take_finite(Bytes *b)
 
 /* Sessions of a sorted log cover it, in order, and their numbers fit together. */
 static void
-walk_sessions(const SlEvent *event, size_t count, int64_t gap)
+walk_sessions(const SlRun *run, size_t count, int64_t gap)
 {
 	SlTracker tracker;
 	SlSession s;
-	size_t at = 0, events = 0;
-	int64_t number = 0;
+	size_t at = 0;
+	int64_t number = 0, events = 0;
 	uint64_t earlier = 0, previous = 0;
 
 	sl_tracker_init(&tracker, gap);
-	while (sl_next_of_sorted(&tracker, event, count, &at, &s))
+	while (sl_session_next(&tracker, run, count, &at, &s))
 	{
 		MUST(s.number == ++number);
 		MUST(s.end >= s.start && s.end < SL_TS_END && s.start >= SL_TS_MIN);
@@ -97,9 +97,11 @@ walk_sessions(const SlEvent *event, size_t count, int64_t gap)
 		MUST(isfinite(sl_mean_seconds(s.earlier, number - 1)));
 		previous = s.length;
 		earlier += s.length;
-		events += (size_t) s.events;
+		events += s.events;
 	}
-	MUST(events == count);
+	for (size_t i = 0; i < count; i++)
+		events -= run[i].events;
+	MUST(events == 0);
 }
 
 static Verdict
@@ -107,26 +109,25 @@ hostile_sessions(const uint8_t *bytes, size_t size)
 {
 	int64_t gap;
 	size_t count;
-	SlEvent *event;
+	SlRun *run;
 	uint8_t *again;
-	bool sorted, read;
+	bool read;
 
 	if (sl_wire_check(bytes, size, &gap, &count) != SL_WIRE_OK)
 		return REFUSED;
 	MUST(sl_wire_size(count) == size && gap >= 0);
-	event = malloc((count + 1) * 2 * sizeof(SlEvent));
-	read = sl_wire_read(bytes, event, count, &sorted) == SL_WIRE_OK;
+	run = malloc((count + 1) * 3 * sizeof(SlRun));
+	read = sl_wire_read(bytes, gap, run, count) == SL_WIRE_OK;
 	if (read)
 	{
 		again = malloc(size);
-		sl_wire_write(again, gap, event, count);
+		sl_wire_write(again, gap, run, count);
 		MUST(memcmp(bytes, again, size) == 0);
 		free(again);
-		if (!sorted)
-			MUST(sl_events_sort(event, event + count, count, NULL, NULL));
-		walk_sessions(event, count, gap);
+		walk_sessions(run, count, gap);
+		MUST(sl_runs_merge(run, count, run, count, gap, run + count) == count);
 	}
-	free(event);
+	free(run);
 	return read ? ACCEPTED : REFUSED;
 }
 
@@ -141,7 +142,7 @@ hostile_event(const uint8_t *bytes, size_t size)
 		return REFUSED;
 	MUST(event.ts == ts && ts >= SL_TS_MIN && event.duration >= 0);
 	MUST((uint64_t) SL_TS_END - (uint64_t) ts > (uint64_t) event.duration);
-	walk_sessions(&event, 1, 0);
+	walk_sessions(&(SlRun){ts, ts, event.duration, 1}, 1, 0);
 	return ACCEPTED;
 }
 

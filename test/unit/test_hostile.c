@@ -52,14 +52,22 @@ append_double(Sample *s, double value)
 static void
 sample_sessions(Sample *s, uint64_t *random)
 {
-	SlEvent event[40];
-	size_t count = below(random, 40);
+	SlRun run[20];
+	size_t count = below(random, 20);
+	int64_t gap = (int64_t) below(random, 3600) * SL_USECS;
+	int64_t at = 0;
 
 	for (size_t i = 0; i < count; i++)
-		event[i] = (SlEvent){(int64_t) below(random, 1000) * 60 * SL_USECS,
-							 (int64_t) below(random, 300) * SL_USECS};
+	{
+		int64_t more = (int64_t) below(random, 5);
+
+		at += gap + 1 + (int64_t) below(random, 3600) * SL_USECS;
+		run[i] = (SlRun){at, at + gap * more, (int64_t) below(random, 300) * SL_USECS,
+						 1 + more};
+		at = run[i].last;
+	}
 	s->size = sl_wire_size(count);
-	sl_wire_write(s->bytes, (int64_t) below(random, 3600) * SL_USECS, event, count);
+	sl_wire_write(s->bytes, gap, run, count);
 }
 
 static void

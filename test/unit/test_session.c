@@ -46,6 +46,17 @@ test_events(void)
 		   "an end at the last");
 }
 
+/* The next session of events in order. */
+static bool
+next_of(SlTracker *tracker, const SlEvent *events, size_t count, size_t *at,
+		SlSession *session)
+{
+	SlRun runs[8];
+
+	return sl_session_next(tracker, runs, sl_runs_make(events, count, tracker->gap, runs),
+						   at, session);
+}
+
 static void
 test_example(void)
 {
@@ -59,16 +70,16 @@ test_example(void)
 	size_t at = 0;
 
 	sl_tracker_init(&tracker, 30 * MINUTE);
-	ok(sl_next_of_sorted(&tracker, events, 5, &at, &session), "a first session");
+	ok(next_of(&tracker, events, 5, &at, &session), "a first session");
 	is_int(session.length, 47 * MINUTE, "its length");
 	is_int(session.events, 3, "its events");
-	ok(sl_next_of_sorted(&tracker, events, 5, &at, &session), "a second one");
+	ok(next_of(&tracker, events, 5, &at, &session), "a second one");
 	is_int(session.number, 2, "its number");
 	is_int(session.length, 33 * MINUTE, "its length");
 	is_int(session.previous, 47 * MINUTE, "the length before");
 	is_int(session.earlier, 47 * MINUTE, "the sum before");
 	is_int(session.absence, 31 * MINUTE, "the absence");
-	ok(!sl_next_of_sorted(&tracker, events, 5, &at, &session), "and no third");
+	ok(!next_of(&tracker, events, 5, &at, &session), "and no third");
 	ok(!sl_tracker_add(&tracker, (SlEvent){0, 0}), "an earlier event is refused");
 }
 
@@ -83,8 +94,8 @@ test_far(void)
 	size_t at = 0;
 
 	sl_tracker_init(&tracker, INT64_MAX);
-	sl_next_of_sorted(&tracker, ends, 2, &at, &session);
-	sl_next_of_sorted(&tracker, ends, 2, &at, &session);
+	next_of(&tracker, ends, 2, &at, &session);
+	next_of(&tracker, ends, 2, &at, &session);
 	ok(session.number == 2 && session.absence == all, "absent for all of time");
 	sl_tracker_init(&tracker, 0);
 	sl_tracker_add(&tracker, (SlEvent){SL_TS_MIN, SL_TS_END - 1});
@@ -116,6 +127,54 @@ compare_ts(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Any order of the events, in any parts, gives the runs of all in order. */
+static void
+test_runs(void)
+{
+	bool counted = true;
+	bool same = true;
+	bool apart = true;
+
+	for (int round = 0; round < 3000; round++)
+	{
+		SlEvent all[60];
+		SlEvent part[60];
+		SlRun want[60], one[60], other[60], got[60];
+		size_t n = 1 + draw(59);
+		size_t cut = draw(n + 1);
+		int64_t gap = (int64_t) draw(4) * 10;
+		uint64_t width = 1 + draw(600);
+
+		for (size_t i = 0; i < n; i++)
+			all[i] = (SlEvent){(int64_t) draw(width), (int64_t) draw(50)};
+		memcpy(part, all, sizeof(all));
+		qsort(part, cut, sizeof(SlEvent), compare_ts);
+		qsort(part + cut, n - cut, sizeof(SlEvent), compare_ts);
+		qsort(all, n, sizeof(SlEvent), compare_ts);
+
+		size_t runs = sl_runs_make(all, n, gap, want);
+		size_t a = sl_runs_make(part, cut, gap, one);
+		size_t b = sl_runs_make(part + cut, n - cut, gap, other);
+
+		counted = counted && runs == sl_runs_count(all, n, gap);
+		same = same && sl_runs_merge(one, a, other, b, gap, got) == runs &&
+			   memcmp(got, want, runs * sizeof(SlRun)) == 0;
+		for (size_t i = 1; i < runs; i++)
+			apart = apart && want[i].first - want[i - 1].last > gap;
+
+		/* a second part that is later, made in place */
+		while (cut < n && cut > 0 && all[cut].ts == all[cut - 1].ts)
+			cut++;
+		a = sl_runs_make(all, cut, gap, got);
+		b = sl_runs_make(all + cut, n - cut, gap, got + a);
+		same = same && sl_runs_join(got, a, b, gap) == runs &&
+			   memcmp(got, want, runs * sizeof(SlRun)) == 0;
+	}
+	ok(counted, "runs counted");
+	ok(apart, "runs are apart");
+	ok(same, "runs do not depend on order or parts");
+}
+
 static bool
 stop_at_once(void *arg)
 {
@@ -140,14 +199,21 @@ test_sort(void)
 		for (size_t r = 0; r < sizeof(ranges) / sizeof(ranges[0]); r++)
 		{
 			uint64_t sum = 0;
+			/* all over the range, or crowded at its ends, or in whole seconds */
+			uint64_t crowd = draw(2) ? ranges[r] : 1 + ranges[r] / 100000;
+			uint64_t unit = draw(2) && crowd > SL_USECS ? SL_USECS : 1;
 
 			for (size_t i = 0; i < n; i++)
 			{
-				events[i].ts = (int64_t) ((uint64_t) SL_TS_MIN + draw(ranges[r]));
+				uint64_t from = draw(2) ? 0 : ranges[r] - crowd;
+
+				events[i].ts =
+					(int64_t) ((uint64_t) SL_TS_MIN + from + draw(crowd) / unit * unit);
 				events[i].duration = (int64_t) i;
 				want[i] = events[i];
 			}
 			qsort(want, n, sizeof(SlEvent), compare_ts);
+			right = right && sl_events_sort(events, scratch, n, NULL, NULL);
 			right = right && sl_events_sort(events, scratch, n, NULL, NULL);
 			for (size_t i = 0; i < n; i++)
 			{
@@ -175,7 +241,6 @@ read_bytes(const uint8_t *bytes, size_t size)
 	uint8_t *copy = malloc(size + 1);
 	int64_t gap = 0;
 	size_t count = 0;
-	bool sorted;
 	uint8_t *exact = copy + 1; /* unaligned on purpose */
 	SlWireStatus status;
 
@@ -183,10 +248,10 @@ read_bytes(const uint8_t *bytes, size_t size)
 	status = sl_wire_check(exact, size, &gap, &count);
 	if (status == SL_WIRE_OK)
 	{
-		SlEvent *events = malloc((count + 1) * sizeof(SlEvent));
+		SlRun *runs = malloc((count + 1) * sizeof(SlRun));
 
-		status = sl_wire_read(exact, events, count, &sorted);
-		free(events);
+		status = sl_wire_read(exact, gap, runs, count);
+		free(runs);
 	}
 	free(copy);
 	return status;
@@ -195,23 +260,23 @@ read_bytes(const uint8_t *bytes, size_t size)
 static void
 test_wire(void)
 {
-	SlEvent events[3] = {{5, 7}, {SL_TS_MIN, 1}, {SL_TS_END - 1, 0}};
-	SlEvent back[3];
+	SlRun runs[3] = {{SL_TS_MIN, SL_TS_MIN, 1, 1},
+					 {5, 5 + 30 * MINUTE, 7, 3},
+					 {SL_TS_END - 9, SL_TS_END - 1, 0, 2}};
+	SlRun back[3];
 	size_t size = sl_wire_size(3);
-	uint8_t bytes[20 + 3 * 16 + 16] = {0};
+	uint8_t bytes[20 + 3 * 32 + 32] = {0};
 	uint8_t hostile[sizeof(bytes)];
 	int64_t gap = 0;
 	size_t count = 0;
-	bool sorted = true;
 
-	is_int(size, 68, "the size of three events");
+	is_int(size, 116, "the size of three runs");
 	is_int(sl_wire_size(SIZE_MAX / 16), 0, "a size that overflows");
-	sl_wire_write(bytes, 1800000000, events, 3);
+	sl_wire_write(bytes, 1800000000, runs, 3);
 	is_int(sl_wire_check(bytes, size, &gap, &count), SL_WIRE_OK, "a state");
 	ok(gap == 1800000000 && count == 3, "its gap and count");
-	is_int(sl_wire_read(bytes, back, count, &sorted), SL_WIRE_OK, "its events");
-	ok(memcmp(events, back, sizeof(events)) == 0 && !sorted,
-	   "as they were, not in order");
+	is_int(sl_wire_read(bytes, gap, back, count), SL_WIRE_OK, "its runs");
+	ok(memcmp(runs, back, sizeof(runs)) == 0, "as they were");
 
 	bool refused = true;
 
@@ -219,14 +284,14 @@ test_wire(void)
 		refused = refused && read_bytes(bytes, cut) != SL_WIRE_OK;
 	ok(refused, "cut short anywhere");
 	is_int(read_bytes(bytes, size + 1), SL_WIRE_LENGTH, "a byte too many");
-	is_int(read_bytes(bytes, size + 16), SL_WIRE_LENGTH, "an event too many");
+	is_int(read_bytes(bytes, size + 32), SL_WIRE_LENGTH, "a run too many");
 #define SPOIL(at, value, last, want, what) \
 	memcpy(hostile, bytes, sizeof(bytes)); \
 	memset(hostile + (at), value, 7);      \
 	hostile[(at) + 7] = last;              \
 	is_int(read_bytes(hostile, size), want, what)
 	memcpy(hostile, bytes, sizeof(bytes));
-	hostile[3] = 2;
+	hostile[3] = 1;
 	is_int(read_bytes(hostile, size), SL_WIRE_VERSION, "another version");
 	SPOIL(0, 0, 0, SL_WIRE_NO_STATE, "no magic");
 	SPOIL(4, 0xff, 0xff, SL_WIRE_BAD_CONTENT, "a negative gap");
@@ -234,8 +299,20 @@ test_wire(void)
 	SPOIL(12, 0x10, 0x10, SL_WIRE_LENGTH, "a count whose size overflows");
 	SPOIL(20, 0xff, 0x7f, SL_WIRE_BAD_CONTENT, "a timestamp that is none");
 	SPOIL(20, 0, 0x80, SL_WIRE_BAD_CONTENT, "one far too early");
-	SPOIL(28, 0xff, 0xff, SL_WIRE_BAD_CONTENT, "a negative duration");
-	SPOIL(28, 0xff, 0x7f, SL_WIRE_BAD_CONTENT, "a duration past the end");
+	SPOIL(28, 0, 0, SL_WIRE_BAD_CONTENT, "more time than one event has");
+	SPOIL(60, 0, 0xff, SL_WIRE_BAD_CONTENT, "an end before its start");
+	SPOIL(60, 0, 0x7f, SL_WIRE_BAD_CONTENT, "events that are too far from each other");
+	SPOIL(36, 0xff, 0xff, SL_WIRE_BAD_CONTENT, "a negative duration");
+	SPOIL(68, 0xff, 0x7f, SL_WIRE_BAD_CONTENT, "a duration past the end");
+	SPOIL(44, 0, 0, SL_WIRE_BAD_CONTENT, "no events");
+	SPOIL(44, 0xff, 0xff, SL_WIRE_BAD_CONTENT, "a negative number of events");
+	SPOIL(44, 0, 0x7f, SL_WIRE_BAD_CONTENT, "more events than there are");
+	runs[0] = (SlRun){5 - 30 * MINUTE, 5 - 30 * MINUTE, 0, 1};
+	sl_wire_write(hostile, 1800000000, runs, 3);
+	is_int(read_bytes(hostile, size), SL_WIRE_BAD_CONTENT, "two runs that are one");
+	runs[0].first = runs[0].last = 6;
+	sl_wire_write(hostile, 1800000000, runs, 3);
+	is_int(read_bytes(hostile, size), SL_WIRE_BAD_CONTENT, "runs out of order");
 #undef SPOIL
 
 	/* Whatever the bytes: refused, or understood without harm. */
@@ -256,6 +333,7 @@ main(void)
 	test_example();
 	test_far();
 	test_seconds();
+	test_runs();
 	test_sort();
 	test_wire();
 	return done_testing();
