@@ -210,7 +210,7 @@ set_up('answers', @tracks,
 	[ 'cher & co', 'BELIEVE? 100% = "YES"', 1 ],
 	[ '', 'no artist', 99 ],
 	[ 'no track', '', 99 ]);
-query(q{INSERT INTO unique_tracks VALUES (NULL, 'x', 99), ('x', NULL, 99), ('Cher & Co', 'Last', NULL)});
+query(q{INSERT INTO unique_tracks VALUES (NULL, 'x', 99), ('x', NULL, 99), ('Cher & Co', 'Last', 3), ('Cher & Co', 'Never', 0)});
 
 my ($status, $messages) = run('--parallel=1');
 my @requests = $server->requests;
@@ -486,6 +486,36 @@ $server->reset;
 	my %count;
 	$count{ $_->{track} }++ for grep { $_->{artist} eq 'Both' } $server->requests;
 	is(join(',', sort values %count), join(',', (1) x 20), 'each track is asked for once');
+}
+
+# ---- the README's section, with this server's address ----
+
+{
+	my ($section) =
+	  slurp_file("$top/README.md") =~ /^### Durations and genres from the web\n(.*?)^#/ms;
+	my @commands = $section =~ /^    \$ (.*)$/mg;
+	my @statements = $section =~ /^```sql\n(.*?)^```/msg;
+
+	is(scalar(@commands), 4, 'commands of the README');
+	is(scalar(@statements), 2, 'statements of the README');
+	$node->safe_psql('postgres', 'CREATE DATABASE readme');
+	$database = 'readme';
+	query(q{CREATE TABLE plays (artist_name text, track_name text, duration float8);
+			INSERT INTO plays VALUES ('Other', 'Track 10', NULL), ('other', 'track 10', NULL),
+				('Other', 'Track 10', 7), ('Other', 'Track 11', NULL), (NULL, 'Track', NULL)});
+	$server->reset;
+
+	local @ENV{qw(PGHOST PGPORT PGDATABASE)} = ($node->host, $node->port, $database);
+	my $script = join ' && ', "cd '$top'", @commands;
+	my $url = $server->url;
+	is($script =~ s/(build\/track_info) --/$1 --url=$url --/g, 1, 'one of them asks');
+	is(system('bash', '-c', $script), 0, 'they run');
+	is(asked($server->requests), "Other - Track 10\nOther - Track 11", 'and ask');
+	is(query($statements[0]), "not found|error 6: Track not found|1\nfound||1", 'answers');
+	query($statements[1]);
+	is(query('SELECT * FROM plays ORDER BY artist_name COLLATE "C", track_name, duration'),
+		"Other|Track 10|7\nOther|Track 10|240\nOther|Track 11|\nother|track 10|240\n|Track|",
+		'durations of plays');
 }
 
 # ---- killed at random ----

@@ -25,6 +25,12 @@ $node->command_ok(
 		'doc/examples/load_listening.sql'
 	],
 	'the log is loaded');
+$node->command_ok(
+	[
+		'psql', '-qX', '-d', $node->connstr('readme'), '-f',
+		'doc/examples/track_metadata.sql'
+	],
+	'the table of tracks is made');
 $node->safe_psql('readme', 'CREATE SCHEMA skips');
 {
 	local $ENV{PGOPTIONS} = '-c search_path=skips';

@@ -336,12 +336,13 @@ finish_request(Fetch *f, Slot *slot, CURLcode code)
 	}
 }
 
-/* Waits for the network, a signal, or the given time; deals with what came. */
+/* Waits for the network, a signal or the time to go on; deals with what came. */
 static void
 wait_for_answers(Fetch *f, double most)
 {
 	struct curl_waitfd wakeup = {.fd = wakeup_fd, .events = CURL_WAIT_POLLIN};
-	int milliseconds = (int) ceil(fmin(most, COMMIT_SECONDS) * 1000);
+	double until_commit = fmax(f->last_commit + COMMIT_SECONDS - seconds(), 0);
+	int milliseconds = (int) ceil(fmin(most, until_commit) * 1000);
 	CURLMsg *message;
 	int running, left;
 

@@ -29,7 +29,7 @@ static const char usage[] =
 	"  -d, --dbname=CONNINFO  the database; default: as PGDATABASE etc. say\n"
 	"  -q, --query=QUERY      the tracks: artist name, track name, number of plays;\n"
 	"                         default: SELECT artist_name, track_name, plays\n"
-	"                         FROM unique_tracks\n"
+	"                         FROM unique_tracks WHERE plays > 0\n"
 	"  -n, --limit=N          ask for N tracks at most; default: all\n"
 	"  -p, --parallel=N       requests at a time, 1 to 64; default: 4\n"
 	"  -r, --rate=R           requests a second at most; default: 4\n"
@@ -146,7 +146,8 @@ read_options(int argc, char **argv)
 										  {"help", no_argument, NULL, HELP},
 										  {NULL, 0, NULL, 0}};
 	Options o = {.conninfo = "",
-				 .query = "SELECT artist_name, track_name, plays FROM unique_tracks",
+				 .query = "SELECT artist_name, track_name, plays FROM unique_tracks "
+						  "WHERE plays > 0",
 				 .url = "https://ws.audioscrobbler.com/2.0/",
 				 .key = getenv("LASTFM_API_KEY"),
 				 .parallel = 4,
