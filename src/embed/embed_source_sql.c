@@ -142,7 +142,7 @@ check_numbering(const Reading *r)
 
 /* Fills in items, texts and counts; returns the number of each code, -1 without one. */
 static int32_t *
-number_items(const Reading *r, int min_count, SlItems *items)
+number_items(const Reading *r, int min_count, SlCorpusItems *items)
 {
 	int codes = sl_vocabulary_count(r->vocabulary);
 	ItemRef *ref = huge(codes, sizeof(ItemRef));
@@ -231,11 +231,11 @@ check_corpus(const SlCorpus *corpus, int min_count)
 								"\"min_count\".")));
 }
 
-SlItems *
+SlCorpusItems *
 sl_items_read(const char *source, const char *item, const char *partition_by,
 			  const char *order_by, int min_count)
 {
-	SlItems *items = palloc0(sizeof(SlItems));
+	SlCorpusItems *items = palloc0(sizeof(SlCorpusItems));
 	Reading r = {0};
 	SlRequest request = {.source = source,
 						 .partition_by = partition_by,

@@ -26,19 +26,19 @@ extern Jsonb *sl_embed_options_json(const SlEmbedOptions *options);
 
 /* ---- sequences (embed_source_sql.c) ---- */
 
-typedef struct SlItems
+typedef struct SlCorpusItems
 {
 	SlCorpus corpus;
 	const char **text; /* [corpus.items], the most frequent first */
 	int64 rows;		   /* read, all items */
 	Size bytes;		   /* taken */
-} SlItems;
+} SlCorpusItems;
 
 /* Reads all sequences with the caller's rights, keeps items that come often enough and
  * sequences of two or more.  SPI must be connected. */
-extern SlItems *sl_items_read(const char *source, const char *item,
-							  const char *partition_by, const char *order_by,
-							  int min_count);
+extern SlCorpusItems *sl_items_read(const char *source, const char *item,
+									const char *partition_by, const char *order_by,
+									int min_count);
 
 /* ---- storing (embed_store_sql.c) ---- */
 
@@ -50,7 +50,7 @@ typedef struct SlEmbeddingRow
 	const char *partition_by;
 	const char *order_by;
 	const SlEmbedOptions *options;
-	const SlItems *items;
+	const SlCorpusItems *items;
 	int epochs;
 	double loss;
 	double seconds;

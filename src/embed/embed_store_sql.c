@@ -163,7 +163,7 @@ store_batch(SPIPlanPtr plan, const SlEmbeddingRow *row, const SlWord2vec *w, int
 
 /* Items from one on that go into one batch: not too many, not too much. */
 static int
-batch_size(const SlItems *items, int from, Size vector_bytes)
+batch_size(const SlCorpusItems *items, int from, Size vector_bytes)
 {
 	Size bytes = 0;
 	int n = 0;

@@ -61,7 +61,7 @@ read_call(FunctionCallInfo fcinfo, SlEmbeddingRow *row)
 
 /* Memory of the training, refused before anything is allocated. */
 static void
-start(Run *run, const SlItems *items)
+start(Run *run, const SlCorpusItems *items)
 {
 	Size limit = (Size) sl_memory_limit * 1024;
 	SlArena arena = {NULL, SIZE_MAX, 0};
@@ -199,7 +199,7 @@ sl_word2vec(PG_FUNCTION_ARGS)
 	MemoryContext outer = CurrentMemoryContext;
 	SlEmbedOptions options;
 	SlEmbeddingRow row = {.options = &options};
-	SlItems *items;
+	SlCorpusItems *items;
 	Run *run;
 	Datum result;
 

@@ -1,7 +1,8 @@
 /*
  * compare_sql.c: report(models): several models and their baselines in one table.
  *
- * Models are read one after the other, and only their scores are kept.  Baselines that
+ * Models are of one task, which says by what they are measured.  They are read one after
+ * the other, and only their scores are kept.  Baselines that
  * agree, as they do for models of one source and split, are shown once.
  */
 #include "postgres.h"
@@ -23,6 +24,21 @@
 PG_FUNCTION_INFO_V1(sl_report_models);
 
 #define MAX_MODELS 100
+#define MAX_MEASURES 5
+#define MAX_PREDICTORS 8 /* a model and its baselines */
+
+/* What a task is measured by; the first decides the order. */
+typedef struct Measures
+{
+	const char *task;
+	const char *columns; /* of evaluate(); NULL: errors of a quantity */
+	const char *caption; /* %s: what is predicted */
+	int count;
+	const char *heads[MAX_MEASURES];
+	const char *reference; /* what scores from elsewhere are by default */
+	const char *apart;	   /* where rows differ */
+	const char *note;
+} Measures;
 
 typedef struct Row
 {
@@ -30,7 +46,7 @@ typedef struct Row
 	char *name;
 	char *server_name;
 	size_t rows;
-	SlScore score;
+	double value[MAX_MEASURES];
 } Row;
 
 typedef struct Comparison
@@ -42,11 +58,62 @@ typedef struct Comparison
 	SlUnit unit;
 	bool same_target;
 	bool same_rows;
+	bool same_loss;
+	const Measures *by;
 	Jsonb *reference; /* or NULL */
 	bool measured;	  /* some of its scores are of another measure, ours by it given */
 	int rows;
-	Row row[MAX_MODELS * SL_PREDICTORS];
+	Row row[MAX_MODELS * MAX_PREDICTORS];
 } Comparison;
+
+#define K CppAsString2(SL_REPORT_K)
+#define BESIDE                                                                         \
+	"The models were not measured on the same rows of the same target: each is to be " \
+	"compared with the baselines on as many rows."
+
+static const Measures measures[] = {
+	{"regression",
+	 NULL,
+	 "Errors of %s on held-out rows, the smallest first",
+	 4,
+	 {"#MAE", "#RMSE", "#median AE", "#normalized MAE"},
+	 "normalized MAE",
+	 "The models were not measured on the same rows of the same target, so only the "
+	 "normalized MAE compares them.",
+	 "Normalized MAE is the error divided by that of each user\u2019s mean on the same "
+	 "rows: below 1 is better than it."},
+	{"skip",
+	 "average_accuracy, first_accuracy, accuracy, auc, log_loss",
+	 "Predictions of %s on held-out rows, the best first",
+	 5,
+	 {"#average accuracy", "#first accuracy", "#accuracy", "#AUC", "#log loss"},
+	 "average accuracy",
+	 BESIDE,
+	 "Average accuracy of a sequence: over its rows, the accuracy so far where the "
+	 "prediction is right and 0 where it is wrong; the mean over sequences is shown. First "
+	 "accuracy: that of each sequence\u2019s first predicted row. AUC: the chance that a "
+	 "true row ranks above one that is not. Of the log loss less is better."},
+	{"binary",
+	 "auc, log_loss, accuracy",
+	 "Predictions of %s on held-out rows, the best first",
+	 3,
+	 {"#AUC", "#log loss", "#accuracy"},
+	 "AUC",
+	 BESIDE,
+	 "AUC: the chance that a true row ranks above one that is not. Of the log loss less is "
+	 "better. Accuracy: the share of rows where the probability is on the right side of "
+	 "0.5."},
+	{"next_items",
+	 "recall, mrr",
+	 "Where the next %s stood among all, on held-out rows, the best first",
+	 2,
+	 {"#recall at " K, "#MRR at " K},
+	 "recall at " K,
+	 BESIDE,
+	 "Recall: the share of rows whose item is among the first " K
+	 ". MRR: the mean of 1 \u00f7 its rank, 0 beyond. Items that are not in the vocabulary "
+	 "count as missed."},
+};
 
 /* ---- reading ---- */
 
@@ -56,7 +123,7 @@ add_row(Comparison *c, const Row *row)
 	for (int i = 0; i < c->rows; i++)
 		if (!row->own && !c->row[i].own && strcmp(row->name, c->row[i].name) == 0 &&
 			row->rows == c->row[i].rows &&
-			memcmp(&row->score, &c->row[i].score, sizeof(SlScore)) == 0)
+			memcmp(row->value, c->row[i].value, sizeof(row->value)) == 0)
 			return;
 	c->row[c->rows++] = *row;
 }
@@ -73,43 +140,109 @@ add_curve(Comparison *c, SlReported *reported)
 	c->learning.curve[c->learning.curves++] = learning->curve[0];
 }
 
-static void
-read_model(Comparison *c, const char *model, const char *source)
+static Row
+row_of(const SlReported *reported, bool own, char *name, size_t rows)
 {
-	SlReported *reported = sl_read_version(model, 0);
+	return (Row){.own = own,
+				 .name = own ? reported->model : name,
+				 .server_name = own ? reported->name : name,
+				 .rows = rows};
+}
+
+static void
+read_errors(Comparison *c, const SlReported *reported, const char *source)
+{
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "sessionlen comparison", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old;
-	SlPredictions *p;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SlPredictions *p = sl_read_predictions(reported, source, "test");
 
-	add_curve(c, reported);
-	c->reported[c->models++] = reported;
-	old = MemoryContextSwitchTo(context);
-	p = sl_read_predictions(reported, source, "test");
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < SL_PREDICTORS; i++)
 	{
-		Row row = {.own = i == SL_BY_MODEL, .rows = p->rows};
+		Row row =
+			row_of(reported, i == SL_BY_MODEL, pstrdup(sl_predictor_name(i)), p->rows);
+		SlScore score;
 
 		CHECK_FOR_INTERRUPTS();
-		row.name = row.own ? reported->model : pstrdup(sl_predictor_name(i));
-		row.server_name = row.own ? reported->name : row.name;
-		memset(&row.score, 0, sizeof(row.score)); /* padding is compared */
-		sl_score_rows(p->row, p->rows, SL_ALL_CLUSTERS, i, p->scratch, &row.score);
+		sl_score_rows(p->row, p->rows, SL_ALL_CLUSTERS, i, p->scratch, &score);
+		row.value[0] = score.mae;
+		row.value[1] = score.rmse;
+		row.value[2] = score.median_ae;
+		row.value[3] = score.normalized_mae;
 		add_row(c, &row);
 	}
 	MemoryContextDelete(context);
 }
 
+/* The model's own row is the first; without held-out rows there is none. */
+static void
+read_scores(Comparison *c, const SlReported *reported, const char *source)
+{
+	sl_page_evaluate(reported, source, c->by->columns);
+	Assert(SPI_processed <= MAX_PREDICTORS);
+	for (uint64 i = 0; i < Max(SPI_processed, 1); i++)
+	{
+		HeapTuple found = i < SPI_processed ? SPI_tuptable->vals[i] : NULL;
+		Row row = row_of(reported, i == 0, found ? sl_row_text(found, 1) : NULL,
+						 found ? (size_t) sl_row_number(found, 2) : 0);
+
+		for (int m = 0; m < c->by->count; m++)
+			row.value[m] = found ? sl_row_number(found, 3 + m) : NAN;
+		add_row(c, &row);
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* All are measured as the first. */
+static void
+find_measures(Comparison *c, const SlReported *reported)
+{
+	if (c->by && strcmp(c->by->task, reported->task) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("models of different tasks can't be compared"),
+						errdetail("Model \"%s\" is of task %s, model \"%s\" of task %s.",
+								  c->reported[0]->name, c->by->task, reported->name,
+								  reported->task),
+						errhint("Make a page of the models of each task.")));
+	for (int i = 0; i < (int) lengthof(measures); i++)
+		if (strcmp(measures[i].task, reported->task) == 0)
+			c->by = &measures[i];
+	if (c->by == NULL)
+		elog(ERROR, "no measures of task \"%s\"", reported->task);
+}
+
+static void
+read_model(Comparison *c, SlReported *reported, const char *source)
+{
+	add_curve(c, reported);
+	if (c->by->columns)
+		read_scores(c, reported, source);
+	else
+		read_errors(c, reported, source);
+}
+
 static int
 by_error(const void *a, const void *b)
 {
-	double x = ((const Row *) a)->score.mae;
-	double y = ((const Row *) b)->score.mae;
+	double x = ((const Row *) a)->value[0];
+	double y = ((const Row *) b)->value[0];
 
 	if (isnan(x) || isnan(y))
 		return isnan(x) - isnan(y);
 	return (x > y) - (x < y);
+}
+
+/* Where a baseline is as good, it stands below. */
+static int
+by_score(const void *a, const void *b)
+{
+	const Row *x = a;
+	const Row *y = b;
+	int order =
+		isnan(x->value[0]) || isnan(y->value[0]) ? by_error(a, b) : by_error(b, a);
+
+	return order ? order : y->own - x->own;
 }
 
 static void
@@ -118,6 +251,7 @@ read_models(Comparison *c, ArrayType *models, const char *source)
 	Datum *names;
 	bool *nulls;
 	int count;
+	int predictors = 0;
 
 	deconstruct_array(models, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &count);
 	if (count == 0 || count > MAX_MODELS)
@@ -130,17 +264,29 @@ read_models(Comparison *c, ArrayType *models, const char *source)
 		if (nulls[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("models must not contain nulls")));
-		read_model(c, TextDatumGetCString(names[i]), source);
+		c->reported[i] = sl_read_version(TextDatumGetCString(names[i]), 0);
+		find_measures(c, c->reported[i]);
 	}
-	c->same_target = c->same_rows = true;
+	for (; c->models < count; c->models++)
+	{
+		int before = c->rows;
+
+		read_model(c, c->reported[c->models], source);
+		if (c->models == 0)
+			predictors = c->rows - before;
+	}
+	c->same_target = c->same_rows = c->same_loss = true;
 	for (int i = 1; i < count; i++)
+	{
 		c->same_target &= strcmp(c->reported[i]->target, c->reported[0]->target) == 0;
+		c->same_loss &= strcmp(c->reported[i]->loss, c->reported[0]->loss) == 0;
+	}
 	for (int i = 1; i < c->rows; i++)
 		c->same_rows &= c->row[i].rows == c->row[0].rows;
 	/* equal rows also have equal baselines: then each is there once */
-	c->same_rows &= c->rows == count + SL_PREDICTORS - 1;
-	c->unit = c->same_target ? c->reported[0]->unit : SL_PLAIN;
-	qsort(c->row, c->rows, sizeof(Row), by_error);
+	c->same_rows &= c->rows == count + predictors - 1;
+	c->unit = c->same_target && c->by->columns == NULL ? c->reported[0]->unit : SL_PLAIN;
+	qsort(c->row, c->rows, sizeof(Row), c->by->columns ? by_score : by_error);
 }
 
 /* ---- references ---- */
@@ -223,10 +369,12 @@ notes_of_references(Comparison *c)
 	sl_html_paragraph(
 		&c->page, "note",
 		c->measured
-			? "Reference: scores reported elsewhere, as given with the call. By its "
-			  "measure: the score here, measured as the reference was where that is no "
-			  "normalized MAE."
-			: "Reference: normalized MAE reported elsewhere, as given with the call.");
+			? psprintf("Reference: scores reported elsewhere, as given with the call. By "
+					   "its measure: the score here, measured as the reference was where "
+					   "that is no %s.",
+					   c->by->reference)
+			: psprintf("Reference: %s reported elsewhere, as given with the call.",
+					   c->by->reference));
 	for (int i = 0; i < c->rows; i++)
 	{
 		JsonbValue *note = reference_field(c, &c->row[i], "note");
@@ -243,28 +391,58 @@ notes_of_references(Comparison *c)
 
 /* ---- writing ---- */
 
+/* Errors of a quantity as fit its size, but for the last, which is a ratio as are the
+ * other tasks' measures. */
+static void
+cells_of_measures(Comparison *c, const Row *row, double most)
+{
+	const Measures *by = c->by;
+
+	for (int m = 0; m < by->count; m++)
+	{
+		bool plain = by->columns || m == by->count - 1;
+		int decimals = plain ? 3 : sl_decimals(most);
+
+		if (m == 0)
+			sl_html_cell_bar(&c->page, row->value[m], decimals, by->columns ? 1 : most);
+		else
+			sl_html_cell_fixed(&c->page, row->value[m], decimals);
+	}
+}
+
+static void
+heads_of_errors(Comparison *c)
+{
+	const char *heads[MAX_MEASURES + 4] = {"predictor", "#rows"};
+	int count = 2;
+
+	for (int m = 0; m < c->by->count; m++)
+		heads[count++] = c->by->heads[m];
+	if (c->reference)
+		heads[count++] = "#reference";
+	if (c->measured)
+		heads[count++] = "#by its measure";
+	sl_html_heads(&c->page, count, heads);
+}
+
 static void
 section_errors(Comparison *c)
 {
-	static const char *const heads[] = {"predictor",  "#rows",			"#MAE",
-										"#RMSE",	  "#median AE",		"#normalized MAE",
-										"#reference", "#by its measure"};
 	SlHtml *page = &c->page;
 	double most = 0;
-	int decimals;
 
 	for (int i = 0; i < c->rows; i++)
 	{
-		most = fmax(most, c->row[i].score.mae);
+		most = fmax(most, c->row[i].value[0]);
 		c->measured |= reference_field(c, &c->row[i], "measured") != NULL;
 	}
-	decimals = sl_decimals(most);
 	sl_html_section(page, "errors", "Errors beside the baselines");
-	sl_html_table(page, psprintf("Errors of %s%s on held-out rows, the smallest first",
-								 c->same_target ? c->reported[0]->target
-												: "each model\u2019s target",
-								 sl_unit_suffix(c->unit)));
-	sl_html_heads(page, 6 + (c->reference != NULL) + c->measured, heads);
+	sl_html_table(page, psprintf(c->by->caption,
+								 psprintf("%s%s",
+										  c->same_target ? c->reported[0]->target
+														 : "each model\u2019s target",
+										  sl_unit_suffix(c->unit))));
+	heads_of_errors(c);
 	for (int i = 0; i < c->rows; i++)
 	{
 		const Row *row = &c->row[i];
@@ -274,53 +452,60 @@ section_errors(Comparison *c)
 		else
 			sl_html_row_head(page, row->name);
 		sl_html_cell_count(page, (long long) row->rows);
-		sl_html_cell_bar(page, row->score.mae, decimals, most);
-		sl_html_cell_fixed(page, row->score.rmse, decimals);
-		sl_html_cell_fixed(page, row->score.median_ae, decimals);
-		sl_html_cell_fixed(page, row->score.normalized_mae, 3);
+		cells_of_measures(c, row, most);
 		if (c->reference)
 			cells_of_reference(c, row);
 		sl_html_row_end(page);
 	}
 	sl_html_table_end(page);
 	if (!c->same_target || !c->same_rows)
-		sl_html_paragraph(
-			page, NULL,
-			"The models were not measured on the same rows of the same target, so "
-			"only the normalized MAE compares them.");
-	sl_html_paragraph(
-		page, "note",
-		"Normalized MAE is the error divided by that of each user\u2019s mean on the "
-		"same rows: below 1 is better than it.");
+		sl_html_paragraph(page, NULL, c->by->apart);
+	sl_html_paragraph(page, "note", c->by->note);
 	if (c->reference)
 		notes_of_references(c);
 	sl_html_section_end(page);
 }
 
+/* Curves that have an axis in common: of an error, or of one loss. */
+static bool
+has_curves(const Comparison *c)
+{
+	return c->learning.curves >= 2 && c->same_target &&
+		   (c->by->columns ? c->same_loss && sl_has_validation(&c->learning)
+						   : sl_has_mae(&c->learning));
+}
+
 static void
 section_learning(Comparison *c)
 {
-	static const char *const heads[] = {"model", "#epoch", "#validation MAE"};
+	const char *measure = c->by->columns ? "loss" : "MAE";
+	const char *heads[] = {"model", "#epoch", psprintf("#validation %s", measure)};
 	SlHtml *page = &c->page;
 
-	if (c->learning.curves < 2 || !c->same_target || !sl_has_validation(&c->learning))
+	if (!has_curves(c))
 		return;
 	sl_html_section(page, "learning", "How they learned");
 	sl_html_figure(page);
-	sl_plot_learning(&page->out, "sl-validation", &c->learning, SL_PANEL_SECOND);
+	sl_plot_learning(&page->out, "sl-validation", &c->learning,
+					 c->by->columns ? SL_PANEL_FIRST : SL_PANEL_SECOND);
 	sl_html_figure_end(
-		page, psprintf("Mean absolute error of %s on the validation rows, by epoch.",
+		page,
+		c->by->columns
+			? psprintf("Losses on the validation rows, by epoch: %s.",
+					   c->reported[0]->loss)
+			: psprintf("Mean absolute error of %s on the validation rows, by epoch.",
 					   c->reported[0]->target));
 	sl_html_details(page, "Table of the epochs drawn");
-	sl_html_table(
-		page, psprintf("Validation MAE%s by model and epoch", sl_unit_suffix(c->unit)));
+	sl_html_table(page, psprintf("Validation %s%s by model and epoch", measure,
+								 sl_unit_suffix(c->unit)));
 	sl_html_heads(page, lengthof(heads), heads);
 	for (int m = 0; m < c->learning.curves; m++)
 		for (int i = 0; i < c->learning.curve[m].n; i++)
 		{
 			sl_html_row_head(page, c->learning.curve[m].name);
 			sl_html_cell_count(page, (long long) c->learning.curve[m].epoch[i]);
-			sl_html_cell_number(page, c->learning.curve[m].mae[i]);
+			sl_html_cell_number(page, c->by->columns ? c->learning.curve[m].validation[i]
+													 : c->learning.curve[m].mae[i]);
 			sl_html_row_end(page);
 		}
 	sl_html_table_end(page);
@@ -367,13 +552,11 @@ open_page(Comparison *c)
 {
 	static const char *const ids[] = {"errors", "models", "learning"};
 	static const char *const headings[] = {"Errors", "Models", "Learning"};
-	bool curves =
-		c->learning.curves >= 2 && c->same_target && sl_has_validation(&c->learning);
 
 	sl_html_open(&c->page, psprintf("%d models compared", c->models),
 				 c->same_target ? psprintf("All predict %s.", c->reported[0]->target)
 								: "They predict different targets.");
-	sl_html_contents(&c->page, curves ? 3 : 2, ids, headings);
+	sl_html_contents(&c->page, has_curves(c) ? 3 : 2, ids, headings);
 	c->learning.target = c->reported[0]->target;
 	c->learning.unit = c->unit;
 	c->learning.loss = "";

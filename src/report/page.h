@@ -29,6 +29,9 @@ extern void sl_page_clusters(SlHtml *page, const SlReported *reported);
 /* Of the rows predicted, how many are right, by predictor and position; for models of
  * classes and items (scores_sql.c).  source NULL: the stored one. */
 #define SL_REPORT_K 20
+/* Runs evaluate() for a query's rows: predictor, rows and these of its columns. */
+extern void sl_page_evaluate(const SlReported *reported, const char *source,
+							 const char *columns);
 extern void sl_page_scores(SlHtml *page, const SlReported *reported, const char *source);
 
 /* The foot of every page: who wrote it, and when. */

@@ -32,6 +32,16 @@ sl_has_validation(const SlLearning *learning)
 	return false;
 }
 
+bool
+sl_has_mae(const SlLearning *learning)
+{
+	for (int c = 0; c < learning->curves; c++)
+		for (int i = 0; i < learning->curve[c].n; i++)
+			if (isfinite(learning->curve[c].mae[i]))
+				return true;
+	return false;
+}
+
 static void
 fit_values(SlChart *chart, SlUnit unit, double low, double high)
 {
@@ -118,6 +128,7 @@ draw_losses(const SlLearning *learning, SlChart *chart)
 	double low = INFINITY;
 	double high = -INFINITY;
 	char label[160];
+	char title[64];
 
 	for (int c = 0; c < learning->curves; c++)
 		for (int i = 0; i < learning->curve[c].n; i++)
@@ -129,11 +140,12 @@ draw_losses(const SlLearning *learning, SlChart *chart)
 	fit_epochs(learning, chart);
 	fit_values(chart, SL_PLAIN, low, high);
 	snprintf(label, sizeof(label), "loss: %s", learning->loss);
-	sl_chart_axes(chart,
-				  learning->curves == 1 ? "Loss by epoch"
-				  : validated ? "Validation loss by epoch, a network per cluster"
-							  : "Training loss by epoch, a network per cluster",
-				  "epoch", learning->curves == 1 ? label : "loss");
+	snprintf(title, sizeof(title), "%s by epoch%s",
+			 learning->curves == 1 ? "Loss"
+			 : validated		   ? "Validation loss"
+								   : "Training loss",
+			 learning->curves > 1 && learning->model ? ", a network per cluster" : "");
+	sl_chart_axes(chart, title, "epoch", learning->curves == 1 ? label : "loss");
 	mark_best(learning, chart);
 	for (int c = 0; c < learning->curves; c++)
 	{
@@ -209,9 +221,12 @@ describe_learning(const SlLearning *learning, char *text, size_t size)
 	{
 		first_and_last(curve->validation, curve->n, validation, sizeof(validation));
 		first_and_last(curve->mae, curve->n, mae, sizeof(mae));
-		used += snprintf(text + used, size - (size_t) used,
-						 ", the validation loss %s and the validation MAE %s", validation,
-						 mae);
+		used += sl_has_mae(learning)
+					? snprintf(text + used, size - (size_t) used,
+							   ", the validation loss %s and the validation MAE %s",
+							   validation, mae)
+					: snprintf(text + used, size - (size_t) used,
+							   " and the validation loss %s", validation);
 	}
 	if (used > 0 && (size_t) used < size)
 		snprintf(text + used, size - (size_t) used, ".");
@@ -224,7 +239,7 @@ sl_plot_learning(SlMarkup *out, const char *id, const SlLearning *learning, int 
 	char description[512];
 	SlChart chart;
 
-	if (!sl_has_validation(learning))
+	if (!sl_has_mae(learning))
 		panels = SL_PANEL_FIRST;
 	if (learning->model)
 		snprintf(title, sizeof(title), "Learning curve of %s, version %d",

@@ -39,6 +39,8 @@ typedef struct SlLearning
 } SlLearning;
 
 extern bool sl_has_validation(const SlLearning *learning);
+/* Classes and items have losses, but no MAE. */
+extern bool sl_has_mae(const SlLearning *learning);
 
 /* First panel: losses; second: validation MAE. */
 extern void sl_plot_learning(SlMarkup *out, const char *id, const SlLearning *learning,

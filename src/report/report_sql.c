@@ -365,7 +365,7 @@ section_learning(Report *r)
 		sl_html_figure_end(page,
 						   psprintf("Losses are in units of the transformed target: %s.",
 									r->reported->loss));
-		if (sl_has_validation(r->learning))
+		if (sl_has_mae(r->learning))
 		{
 			sl_html_figure(page);
 			sl_plot_learning(&page->out, "sl-validation", r->learning, SL_PANEL_SECOND);

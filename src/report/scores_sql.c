@@ -27,6 +27,15 @@ run(const SlReported *reported, const char *source, const char *sql)
 		elog(ERROR, "could not evaluate a model for its page");
 }
 
+void
+sl_page_evaluate(const SlReported *reported, const char *source, const char *columns)
+{
+	run(reported, source,
+		psprintf("SELECT predictor, row_count::pg_catalog.float8, %s"
+				 " FROM sessionlen.evaluate($1, $2, k => " K ") WHERE cluster IS NULL",
+				 columns));
+}
+
 /* Rows of the statement just run: a name, a count, a share as a bar, more numbers. */
 static void
 put_rows(SlHtml *page, const SlReported *reported, bool model_first)
@@ -63,10 +72,8 @@ class_scores(SlHtml *page, const SlReported *reported, const char *source)
 
 	sl_html_table(page, psprintf("Predictions of %s on held-out rows", reported->target));
 	sl_html_heads(page, lengthof(heads), heads);
-	run(reported, source,
-		"SELECT predictor, row_count::pg_catalog.float8, accuracy, first_accuracy,"
-		" average_accuracy, auc, log_loss"
-		" FROM sessionlen.evaluate($1, $2) WHERE cluster IS NULL");
+	sl_page_evaluate(reported, source,
+					 "accuracy, first_accuracy, average_accuracy, auc, log_loss");
 	put_rows(page, reported, true);
 	sl_html_table_end(page);
 	sl_html_paragraph(
@@ -102,9 +109,7 @@ item_scores(SlHtml *page, const SlReported *reported, const char *source)
 	sl_html_table(page, psprintf("Where the next %s stood among all, on held-out rows",
 								 reported->target));
 	sl_html_heads(page, lengthof(heads), heads);
-	run(reported, source,
-		"SELECT predictor, row_count::pg_catalog.float8, recall, mrr"
-		" FROM sessionlen.evaluate($1, $2, k => " K ") WHERE cluster IS NULL");
+	sl_page_evaluate(reported, source, "recall, mrr");
 	put_rows(page, reported, true);
 	sl_html_table_end(page);
 	sl_html_paragraph(

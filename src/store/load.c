@@ -102,7 +102,7 @@ load_scale(SlTarget *scale, Jsonb *stored)
 		sl_damaged("the target's scale is impossible");
 }
 
-static SlTask
+static SlModelTask
 stored_task(const char *name)
 {
 	int task = 0;
@@ -111,7 +111,7 @@ stored_task(const char *name)
 		task++;
 	if (sl_task_name(task) == NULL)
 		sl_damaged(psprintf("there is no task \"%s\"", name));
-	return (SlTask) task;
+	return (SlModelTask) task;
 }
 
 static void

@@ -20,7 +20,7 @@ typedef struct SlTrainCall
 	char *partition_by;
 	char *order_by;
 	char *censored; /* NULL: none */
-	SlTask task;
+	SlModelTask task;
 	char *clusters; /* a stored clustering, or NULL */
 	int count;		/* input columns, all roles, in the order of SlInputs */
 	char **names;

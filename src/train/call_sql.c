@@ -110,7 +110,7 @@ read_task(FunctionCallInfo fcinfo, int number, SlTrainCall *call)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("unrecognized task \"%s\"", name),
 					 errhint("Valid tasks are: regression, binary, skip, next_items.")));
-		call->task = (SlTask) t;
+		call->task = (SlModelTask) t;
 		if (strcmp(sl_task_name(t), name) == 0)
 			return;
 	}

@@ -42,7 +42,7 @@ given_option(Jsonb *given, Jsonb *over, const char *key)
 /* ---- loss and target ---- */
 
 static const char *
-losses_of_task(SlTask task)
+losses_of_task(SlModelTask task)
 {
 	switch (task)
 	{
@@ -58,7 +58,7 @@ losses_of_task(SlTask task)
 }
 
 static bool
-loss_fits(SlTask task, int loss)
+loss_fits(SlModelTask task, int loss)
 {
 	switch (loss)
 	{

@@ -61,7 +61,7 @@ sl_option_is_searchable(const char *key)
 }
 
 void
-sl_options_read(SlOptions *options, SlTask task, Jsonb *given, Jsonb *over)
+sl_options_read(SlOptions *options, SlModelTask task, Jsonb *given, Jsonb *over)
 {
 	const SlOption *option;
 

@@ -14,13 +14,13 @@
 #include "train/split.h"
 #include "train/trainer.h"
 
-typedef enum SlTask
+typedef enum SlModelTask
 {
 	SL_TASK_REGRESSION,
 	SL_TASK_BINARY,	   /* the target is 0 or 1, the prediction its probability */
 	SL_TASK_SKIP,	   /* binary, in future rows only; past targets are inputs */
 	SL_TASK_NEXT_ITEMS /* which item a row has */
-} SlTask;
+} SlModelTask;
 
 /* By number; NULL past the end. */
 extern const char *sl_task_name(int task);
@@ -51,7 +51,7 @@ extern bool sl_loss_is_scaled(int loss);
 
 typedef struct SlOptions
 {
-	SlTask task; /* not an option: it decides what options may be */
+	SlModelTask task; /* not an option: it decides what options may be */
 
 	int architecture;
 	int layers;
@@ -109,7 +109,8 @@ typedef struct SlOptions
  * Reads given over the defaults of the task; then over, the keys one combination of a
  * search sets (or NULL).  Errors name the key and list the valid ones.
  */
-extern void sl_options_read(SlOptions *options, SlTask task, Jsonb *given, Jsonb *over);
+extern void sl_options_read(SlOptions *options, SlModelTask task, Jsonb *given,
+							Jsonb *over);
 
 /* Fills in what depends on other options and refuses what does not go together. */
 extern void sl_options_settle(SlOptions *options, Jsonb *given, Jsonb *over);

@@ -163,6 +163,44 @@ SELECT sessionlen.report('{report}'::text[], reference => '{"report": {"score": 
 SELECT sessionlen.report('{report}'::text[], reference => '{"report": {"score": 1, "measured": true}}');
 SELECT sessionlen.report('{report}'::text[], reference => '{"report": {"score": 1, "note": 5}}');
 
+-- Models of classes or items are compared by what their tasks are measured by, the best first.
+CREATE TABLE report_tracks AS
+SELECT s, p, 'track ' || (s * 7 + p * p) % 12 AS track, (s / 2 + p / 6) % 2 = 0 AS skipped
+  FROM generate_series(1, 200) s, generate_series(1, 8) p;
+SELECT m.model, t.version
+  FROM (VALUES ('report_skip', 'skip', 'gru'), ('report_skip2', 'skip', 'encoder_decoder'), ('report_binary', 'binary', 'gru'),
+			   ('report_items', 'next_items', 'gru')) m(model, task, architecture),
+	   sessionlen.train(m.model, 'report_tracks', task => m.task, target => CASE WHEN m.task <> 'next_items' THEN 'skipped' END,
+		partition_by => 's', order_by => 'p', item => 'track',
+		options => jsonb_build_object('architecture', m.architecture, 'hidden_dim', 4, 'epochs', 2, 'verbose', false)) t;
+CREATE FUNCTION report_rows(page text, measures int) RETURNS TABLE (place bigint, name text, rows bigint, measure float8[])
+LANGUAGE sql BEGIN ATOMIC
+	SELECT n, cell[1], cell[2]::bigint, (SELECT array_agg(nullif(m, U&'\2013')::float8 ORDER BY i)
+		FROM unnest(cell[3:2 + measures]) WITH ORDINALITY c(m, i))
+	  FROM unnest(xpath('//h:section[@id = "errors"]//h:tbody/h:tr', xmlparse(DOCUMENT page),
+						'{{h, http://www.w3.org/1999/xhtml}}')) WITH ORDINALITY u(r, n),
+		   LATERAL (SELECT (xpath('/h:tr/*/text()', r, '{{h, http://www.w3.org/1999/xhtml}}'))::text[] AS cell) c;
+END;
+CREATE FUNCTION report_expected(models text[], OUT name text, OUT rows bigint, OUT measure float8[]) RETURNS SETOF record
+LANGUAGE sql BEGIN ATOMIC
+	SELECT DISTINCT ON (1) CASE predictor WHEN 'model' THEN m ELSE predictor END, row_count,
+		   CASE WHEN recall IS NOT NULL THEN ARRAY[recall, mrr]
+				WHEN average_accuracy IS NOT NULL THEN ARRAY[average_accuracy, first_accuracy, accuracy, auc, log_loss]
+				ELSE ARRAY[auc, log_loss, accuracy] END
+	  FROM unnest(models) m, sessionlen.evaluate(m) WHERE cluster IS NULL;
+END;
+SELECT v.models, p.heads, p.drawings, count(e) AS expected, count(r) AS shown,
+	   bool_and(r.rows = e.rows AND (SELECT bool_and(abs(a - b) <= 0.00051) FROM unnest(r.measure, e.measure) x(a, b))) AS as_evaluated,
+	   array_agg(r.measure[1] ORDER BY r.place) = array_agg(r.measure[1] ORDER BY r.measure[1] DESC) AS best_first
+  FROM (VALUES ('{report_skip,report_skip2}'::text[], 5), ('{report_binary}', 3), ('{report_items}', 2)) v(models, measures),
+	   LATERAL (SELECT page, report_text(page, '//h:section[@id = "errors"]//h:th[@scope = "col"]/text()') AS heads,
+					   report_count(page, '//s:svg') AS drawings FROM sessionlen.report(v.models) page) p,
+	   report_expected(v.models) e FULL JOIN report_rows(p.page, v.measures) r USING (name)
+ GROUP BY v.models, p.heads, p.drawings ORDER BY v.models;
+SELECT sessionlen.report('{report_skip,report_items}'::text[]);
+SELECT sessionlen.report('{report,report_binary}'::text[]);
+SELECT name, rows, measure FROM sessionlen.report('{report_skip}'::text[], 'SELECT * FROM report_tracks WHERE s < 0') page, report_rows(page, 5);
+
 -- Nothing a user names becomes markup, whatever it is.
 CREATE TABLE "report <b onclick='x'>&t" AS
 SELECT '</td><img src=x onerror=alert(1)>' || user_id AS "user<i>", session_start AS "at""&'", session_number AS "</script>",
@@ -224,7 +262,8 @@ RESET ROLE;
 
 SELECT sessionlen.drop_model(model) FROM (SELECT model FROM sessionlen.models WHERE model ~ '^report|script') m;
 DROP VIEW report_plain;
+DROP TABLE report_tracks;
 DROP TABLE report_renamed, "report <b onclick='x'>&t";
-DROP FUNCTION report_count, report_text;
+DROP FUNCTION report_count, report_text, report_rows, report_expected;
 DROP OWNED BY regress_report_reader;
 DROP ROLE regress_report_reader;
