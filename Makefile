@@ -5,7 +5,7 @@
 
 # These targets need no PostgreSQL beforehand: their scripts install what is missing
 # and build in a directory of their own.
-SCRIPTED = check demo demo-stop check-matrix check-clean format bench
+SCRIPTED = check demo demo-skips demo-stop check-matrix check-clean format bench
 
 # Programs beside the extension, at the end of this file.
 PROGRAMS = build/listening build/skips build/track_info
@@ -16,7 +16,7 @@ ifeq ($(filter-out $(SCRIPTED) $(PROGRAMS),$(or $(MAKECMDGOALS),all)),)
 check:
 	@test/check.sh
 
-demo demo-stop:
+demo demo-skips demo-stop:
 	@doc/demo/demo.sh $@
 
 bench:

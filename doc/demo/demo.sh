@@ -1,8 +1,10 @@
 #!/bin/bash
-# demo.sh: a private server with the extension, made-up listening data and demo.sql.
-# Run by "make demo" and "make demo-stop".
+# demo.sh: a private server with the extension, made-up data and demo.sql (how long
+# sessions last) or skips.sql (what is skipped, what comes next).  Run by "make demo",
+# "make demo-skips" and "make demo-stop".
 #
-# DATA=FOLDER   the original last.fm-1K files instead of made-up data
+# DATA=FOLDER   the original files of last.fm-1K or of the skip prediction challenge
+#               instead of made-up data
 #
 # The server stays up until "make demo-stop"; starting the demo again makes it anew.
 
@@ -30,25 +32,30 @@ clean_up()
 	[ -n "${finished:-}" ] || remove
 }
 
+# load ORIGINAL INVENTED [OPTION ...]: the loaders of the files in DATA and of made-up ones,
+# and options of the latter.
 load()
 {
+	local original=$1 invented=$2
+	shift 2
 	cd "$sl_src" || return
 	if [ -n "$data" ]; then
-		sl_say "loading the last.fm-1K files of $data"
-		query -v folder="$data" -f doc/examples/load_lastfm_1k.sql
+		sl_say "loading the files of $data"
+		query -v folder="$data" -f "doc/examples/load_$original.sql"
 	else
-		sl_say "making up listening data and loading it"
-		sl_as make -s build/listening && query -f doc/examples/load_listening.sql
+		sl_say "making up data and loading it"
+		sl_as make -s "build/$invented" && query "$@" -f "doc/examples/load_$invented.sql"
 	fi
 }
 
-demo()
+script()
 {
-	cd "$sl_src" && query <doc/demo/demo.sql
+	sl_say "doc/demo/$1.sql"
+	cd "$sl_src" && query <"doc/demo/$1.sql"
 }
 
 # Pages about the models, for a browser; the references are the study's table of scores.
-report()
+listening_pages()
 {
 	query -At -o "$dir/listening.html" -c "SELECT sessionlen.report('listening')" &&
 		query -At -o "$dir/clusters.html" -c "SELECT sessionlen.report('kmeans_standardized')" &&
@@ -56,6 +63,12 @@ report()
 			(SELECT array_agg(model ORDER BY model) FROM sessionlen.models), reference =>
 			(SELECT jsonb_object_agg(run, jsonb_strip_nulls(jsonb_build_object('score', study,
 				'measured', ours_by_its_measure, 'note', note))) FROM study_beside_ours))"
+}
+
+skips_pages()
+{
+	query -At -o "$dir/skips.html" -c "SELECT sessionlen.report('lstm')" &&
+		query -At -o "$dir/next.html" -c "SELECT sessionlen.report('next')"
 }
 
 query()
@@ -88,10 +101,21 @@ sl_build
 sl_server_start "$dir/data"
 "$sl_bin/createdb" demo || sl_die "the database could not be made"
 query -c 'CREATE EXTENSION sessionlen' || sl_die "the extension could not be created"
-sl_run load || sl_die "the data could not be loaded"
-sl_say "doc/demo/demo.sql"
-sl_run demo || sl_die "demo.sql failed"
-sl_run report || sl_die "the reports could not be written"
+case $1 in
+demo)
+	pages='models listening clusters'
+	sl_run load lastfm_1k listening || sl_die "the data could not be loaded"
+	sl_run script demo || sl_die "demo.sql failed"
+	sl_run listening_pages || sl_die "the reports could not be written"
+	;;
+demo-skips)
+	pages='skips next'
+	sl_run load spotify skips -v options='--sessions 30000' ||
+		sl_die "the data could not be loaded"
+	sl_run script skips || sl_die "skips.sql failed"
+	sl_run skips_pages || sl_die "the reports could not be written"
+	;;
+esac
 finished=1
 
 as=
@@ -104,9 +128,7 @@ The server is up. Connect$as with
 
 look at the models in a browser:
 
-    $dir/models.html
-    $dir/listening.html
-    $dir/clusters.html
+$(for page in $pages; do echo "    $dir/$page.html"; done)
 
 and stop and remove it all with
 
