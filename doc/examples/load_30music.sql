@@ -33,12 +33,14 @@ SELECT f[1], f[2]::bigint, f[3],
 	   CASE WHEN f[6] ~ '^[0-9]{1,10}$' THEN to_timestamp(f[6]::bigint) END,
 	   nullif(f[7], ''), nullif(f[5], ''),
 	   CASE
+		   WHEN octet_length(array_to_string(f[3:], ' ')) > 1800 THEN 'too long'
 		   WHEN cardinality(f) <> 7 THEN 'not five fields'
 		   WHEN f[3] = '' THEN 'no user'
 		   WHEN f[6] !~ '^[0-9]{1,10}$' THEN 'not a time'
 	   END,
 	   CASE
 		   WHEN cardinality(f) <> 7 OR f[3] = '' OR f[6] !~ '^[0-9]{1,10}$'
+				OR octet_length(array_to_string(f[3:], ' ')) > 1800
 		   THEN array_to_string(f[3:], E'\t')
 	   END
   FROM (SELECT string_to_array(rtrim(line, ' '), E'\t') AS f FROM play_line OFFSET 0) s

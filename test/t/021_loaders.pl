@@ -152,7 +152,8 @@ mkdir "$empty/a folder";
 append_to_file("$empty/a folder/30music-sample.0.txt",
 	"UserId\tSessionId\tItemId\tTime\tArtistId\n"
 	  . "7\t1\t100\t1397982525\t9\n" x 2
-	  . "7\t1\t101\t1397983236\t\n7\t1\t102\tnever\t9\n7\t1\t103\n\t1\t104\t1397983237\t9\n");
+	  . "7\t1\t101\t1397983236\t\n7\t1\t102\tnever\t9\n7\t1\t103\n\t1\t104\t1397983237\t9\n"
+	  . 'x' x 9000 . "\t1\t104\t1397983237\t9\n");
 append_to_file("$empty/a folder/30music-sample.1.txt",
 	"UserId\tSessionId\tItemId\tTime\tArtistId\n"
 	  . "7\t2\t100\t1397982525\t9\n8\t3\t100\t1403292525\t9\r\n");
@@ -166,7 +167,7 @@ for my $time ('', ' again')
 		"each play once$time");
 	is(query('SELECT file, line, reason FROM rejects ORDER BY line'),
 		"30music-sample.0.txt|5|not a time\n30music-sample.0.txt|6|not five fields\n"
-		  . '30music-sample.0.txt|7|no user',
+		  . "30music-sample.0.txt|7|no user\n30music-sample.0.txt|8|too long",
 		"rejected lines$time");
 }
 
