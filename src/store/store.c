@@ -169,6 +169,18 @@ sl_store_epoch(const char *model, int version, int cluster, const SlEpoch *epoch
 }
 
 void
+sl_store_forget_epochs(const char *model, int version, int cluster)
+{
+	Datum args[] = {CStringGetTextDatum(model), Int32GetDatum(version),
+					Int32GetDatum(cluster)};
+	char nulls[] = {' ', ' ', cluster_flag(cluster), '\0'};
+
+	sl_query("DELETE FROM sessionlen.training_log WHERE model = $1 AND version = $2 AND "
+			 "cluster IS NOT DISTINCT FROM $3",
+			 3, (Oid[]){TEXTOID, INT4OID, INT4OID}, args, nulls);
+}
+
+void
 sl_store_result(const char *model, int version, const SlTrainResult *result,
 				bool stopped_early)
 {

@@ -77,6 +77,8 @@ typedef struct SlVersionRow
 extern void sl_store_version(const SlVersionRow *row);
 extern void sl_store_epoch(const char *model, int version, int cluster,
 						   const SlEpoch *epoch);
+/* Takes them all back. */
+extern void sl_store_forget_epochs(const char *model, int version, int cluster);
 extern void sl_store_result(const char *model, int version, const SlTrainResult *result,
 							bool stopped_early);
 /* A cluster's network; row->part_rows, sequences, options, inputs and scale are its own.

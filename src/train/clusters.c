@@ -17,7 +17,7 @@
 
 #include "store/json.h"
 #include "store/query.h"
-#include "train/run.h"
+#include "train/side.h"
 
 #define MAX_CLUSTERS 65536 /* labels are rows that their owner may change */
 
@@ -156,41 +156,74 @@ base_network(const SlModel *base, int cluster)
 	return NULL;
 }
 
-/* Trains the network of the sequences with keep[s] and notes who they are. */
-static void
-train_cluster(SlRun *whole, Jsonb *given, int cluster, const bool *keep,
-			  const SlModel *base, Size limit)
+/* One cluster's training, in memory of its own; run is found first. */
+typedef struct Network
 {
+	SlRun run;
+	SlOptions options;
+	MemoryContext context;
+	int sequences;
+	char **keys;
+} Network;
+
+/* The network of the sequences with keep[s], ready to be trained. */
+static Network *
+prepare_network(const SlRun *whole, Jsonb *given, int cluster, const bool *keep,
+				const SlModel *base, Size limit)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen cluster", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	const SlTrainCall *call = whole->call;
 	SlRows *rows = sl_rows_subset(whole->source->rows, call->count, keep);
-	SlOptions options;
-	SlRun run = {.call = call,
-				 .options = &options,
-				 .source = whole->source,
-				 .version = whole->version,
-				 .cluster = cluster};
 	Jsonb *own = cluster_options(whole->options, cluster);
-	char **keys =
-		palloc_extended(sizeof(char *) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
+	Network *network = palloc0(sizeof(Network));
 
-	sl_options_read(&options, call->task, given, own);
-	if (whole->source->items)
-		sl_options_for_items(&options, whole->source->items->count);
-	sl_options_for_size(&options, given, own, sl_training_users(rows, NULL));
-	if (options.time_limit >
-		0) /* one limit for all networks: an epoch's first step at least */
-		options.time_limit = Max(options.time_limit - whole->result.seconds, 1e-6);
-	if (options.verbose)
-		ereport(NOTICE, (errmsg("cluster %d: %d users", cluster, rows->sequences)));
-	run.prepared = sl_prepare(call, whole->source, rows, &options, base, limit);
-	sl_rows_free_columns(rows, call->count);
-	sl_run(&run, base, limit);
+	network->context = context;
+	network->sequences = rows->sequences;
+	network->keys =
+		palloc_extended(sizeof(char *) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
 	for (int s = 0; s < rows->sequences; s++)
-		keys[s] = unconstify(char *, sl_vocabulary_text(rows->keys, s + 1));
-	sl_store_members(call->model, whole->version, cluster, rows->sequences, keys);
-	whole->result.rows += run.result.rows;
-	whole->result.seconds += run.result.seconds;
-	whole->result.out_of_time |= run.result.out_of_time;
+		network->keys[s] = unconstify(char *, sl_vocabulary_text(rows->keys, s + 1));
+	sl_options_read(&network->options, call->task, given, own);
+	if (whole->source->items)
+		sl_options_for_items(&network->options, whole->source->items->count);
+	sl_options_for_size(&network->options, given, own, sl_training_users(rows, NULL));
+	network->run = (SlRun){
+		.call = call,
+		.options = &network->options,
+		.source = whole->source,
+		.prepared = sl_prepare(call, whole->source, rows, &network->options, base, limit),
+		.version = whole->version,
+		.cluster = cluster,
+		.base = base,
+		.label = psprintf("cluster %d, ", cluster)};
+	sl_rows_free_columns(rows, call->count);
+	sl_run_define(&network->run);
+	MemoryContextSwitchTo(old);
+	return network;
+}
+
+/* Trains those of side, and notes who they are for.  One time limit is for all networks
+ * of the version. */
+static void
+train_networks(SlRun *whole, SlSide *side)
+{
+	double limit = whole->options->time_limit;
+	int count =
+		sl_side_train(side, limit > 0 ? Max(limit - whole->result.seconds, 1e-6) : 0);
+
+	for (int i = 0; i < count; i++)
+	{
+		Network *network = (Network *) side->run[i];
+
+		sl_store_members(whole->call->model, whole->version, network->run.cluster,
+						 network->sequences, network->keys);
+		whole->result.rows += network->run.result.rows;
+		MemoryContextDelete(network->context);
+	}
+	whole->result.seconds += side->seconds;
+	whole->result.out_of_time |= side->out_of_time;
 }
 
 /* For reports; the labels themselves are copied. */
@@ -207,33 +240,71 @@ store_name(const SlRun *whole)
 			 lengthof(types), types, args, NULL);
 }
 
+/* How many training users each cluster has, and how many have enough for a network. */
+static int *
+count_users(const SlRun *whole, const SlClusters *clusters, bool *keep, int *networks)
+{
+	const SlRows *rows = whole->source->rows;
+	int *users = palloc(sizeof(int) * clusters->count);
+
+	*networks = 0;
+	for (int c = 0; c < clusters->count; c++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int s = 0; s < rows->sequences; s++)
+			keep[s] = clusters->cluster[s] == c;
+		users[c] = sl_training_users(rows, keep);
+		*networks += users[c] >= whole->options->min_users;
+	}
+	return users;
+}
+
+static void
+tell_cluster(const SlRun *whole, int cluster, int users, int sequences)
+{
+	if (!whole->options->verbose)
+		return;
+	if (users >= whole->options->min_users)
+		ereport(NOTICE, (errmsg("cluster %d: %d users", cluster, sequences)));
+	else
+		ereport(NOTICE, (errmsg("cluster %d: %d users with training rows, fewer than "
+								"min_users; the network of all users serves them",
+								cluster, users)));
+}
+
 void
 sl_train_clusters(SlRun *whole, const SlClusters *clusters, Jsonb *given,
 				  const SlModel *base, Size limit)
 {
 	const SlRows *rows = whole->source->rows;
 	bool *keep = palloc_extended(sizeof(bool) * (Size) rows->sequences, MCXT_ALLOC_HUGE);
+	int networks;
+	int *users = count_users(whole, clusters, keep, &networks);
+	SlSide *side = sl_side_begin(whole, networks, limit);
 
 	store_name(whole);
 	for (int c = 0; c < clusters->count; c++)
 	{
-		MemoryContext context = AllocSetContextCreate(
-			CurrentMemoryContext, "sessionlen cluster", ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(context);
-		int users;
+		const SlModel *own_base = base_network(base, c);
+		Network *network;
+		int sequences = 0;
 
+		if (side->count == side->room)
+			train_networks(whole, side);
 		for (int s = 0; s < rows->sequences; s++)
-			keep[s] = clusters->cluster[s] == c;
-		users = sl_training_users(rows, keep);
-		if (users >= whole->options->min_users)
-			train_cluster(whole, given, c, keep, base_network(base, c), limit);
-		else if (whole->options->verbose)
-			ereport(
-				NOTICE,
-				(errmsg("cluster %d: %d users with training rows, fewer than min_users; "
-						"the network of all users serves them",
-						c, users)));
-		MemoryContextSwitchTo(old);
-		MemoryContextDelete(context);
+			sequences += keep[s] = clusters->cluster[s] == c;
+		tell_cluster(whole, c, users[c], sequences);
+		if (users[c] < whole->options->min_users)
+			continue;
+		network = prepare_network(whole, given, c, keep, own_base, limit);
+		if (sl_side_add(side, &network->run))
+			continue;
+		/* beside those there are no room, for its set either */
+		MemoryContextDelete(network->context);
+		train_networks(whole, side);
+		network = prepare_network(whole, given, c, keep, own_base, limit);
+		(void) sl_side_add(side, &network->run);
 	}
+	if (side->count > 0)
+		train_networks(whole, side);
 }

@@ -19,8 +19,9 @@ sl_run_aligned(Size bytes)
 }
 
 static void
-copy_base_weights(SlRun *run, const SlModel *base)
+copy_base_weights(SlRun *run)
 {
+	const SlModel *base = run->base;
 	const SlParams *params = &run->net->params;
 	bool same = params->count == base->net.params.count &&
 				params->total == base->net.params.total;
@@ -142,10 +143,10 @@ initial_weights(SlRun *run)
 }
 
 void
-sl_run_start(SlRun *run, const SlModel *base)
+sl_run_start(SlRun *run)
 {
-	if (base)
-		copy_base_weights(run, base);
+	if (run->base)
+		copy_base_weights(run);
 	else
 		initial_weights(run);
 }

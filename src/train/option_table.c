@@ -125,7 +125,7 @@ static const SlOption option_table[] = {
 	 "of initial weights, order and dropout"},
 	{"init", OPT_NAME, AT(init), 0, 0, init_name, "\"keras\"", "initial weights"},
 	{"workers", OPT_INT, AT(workers), 1, SL_MAX_TEAM, NULL, "null",
-	 "processes that compute a step, with the same result; default by its size and the processors, up to sessionlen.max_workers"},
+	 "processes that train together, with the same result; default by the work and the processors, up to sessionlen.max_workers"},
 	{"warm_start", OPT_BOOL, AT(warm_start), 0, 0, NULL, "false",
 	 "start from the version that serves: its weights, codes, scales and optimiser state"},
 	{"verbose", OPT_BOOL, AT(verbose), 0, 0, NULL, "true", "report progress by NOTICE"},

@@ -6,7 +6,6 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "storage/pmsignal.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -21,24 +20,15 @@
  * milliseconds. */
 #define WORTH_SHARING 2e8
 
-static double
-hook_now(void *arg)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	return INSTR_TIME_GET_DOUBLE(now);
-}
-
 /* Only what ends the statement: other interrupts wait for the next step. */
-static bool
-hook_should_stop(void *arg)
+bool
+sl_run_should_stop(void *arg)
 {
 	return QueryCancelPending || ProcDiePending || !PostmasterIsAlive();
 }
 
-static void
-hook_step(void *arg, const SlProgress *progress)
+void
+sl_run_step(void *arg, const SlProgress *progress)
 {
 	SlRun *run = arg;
 	double left;
@@ -58,10 +48,10 @@ hook_step(void *arg, const SlProgress *progress)
 			 Max((double) (progress->epoch - 1) * progress->steps + progress->step, 1) -
 		 1);
 	ereport(NOTICE,
-			(errmsg("epoch %d/%d, step " INT64_FORMAT "/" INT64_FORMAT
+			(errmsg("%sepoch %d/%d, step " INT64_FORMAT "/" INT64_FORMAT
 					": loss %.4g, %.0f rows/s, %.0f s left",
-					progress->epoch, progress->epochs, (int64) progress->step,
-					(int64) progress->steps, progress->loss,
+					run->label ? run->label : "", progress->epoch, progress->epochs,
+					(int64) progress->step, (int64) progress->steps, progress->loss,
 					progress->rows / Max(progress->seconds, 1e-9), Max(left, 0))));
 }
 
@@ -75,8 +65,8 @@ tell_epoch(SlRun *run, const SlEpoch *epoch)
 		(run->seconds_per_epoch * (epoch->epoch - 1) + epoch->seconds) / epoch->epoch;
 	run->last_notice = run->seconds_per_epoch * epoch->epoch;
 	initStringInfo(&line);
-	appendStringInfo(&line, "epoch %d/%d: loss %.4g", epoch->epoch, run->plan.epochs,
-					 epoch->training_loss);
+	appendStringInfo(&line, "%sepoch %d/%d: loss %.4g", run->label ? run->label : "",
+					 epoch->epoch, run->plan.epochs, epoch->training_loss);
 	if (!isnan(epoch->validation_loss))
 		appendStringInfo(&line, ", validation %.4g", epoch->validation_loss);
 	if (!isnan(epoch->validation_mae))
@@ -88,8 +78,8 @@ tell_epoch(SlRun *run, const SlEpoch *epoch)
 }
 
 /* There may be a million epochs: nothing stays in memory. */
-static void
-hook_epoch(void *arg, const SlEpoch *epoch)
+void
+sl_run_epoch(void *arg, const SlEpoch *epoch)
 {
 	SlRun *run = arg;
 	MemoryContext scratch = AllocSetContextCreate(
@@ -185,9 +175,8 @@ step_operations(const SlRun *run)
 		   run->plan.sequence_length;
 }
 
-/* How many processes compute, and in *reason why not as many as were asked for. */
-static int
-choose_processes(const SlRun *run, char **reason)
+int
+sl_run_processes(const SlRun *run, char **reason)
 {
 	int asked = run->options->workers;
 	int shards = sl_train_team_size(run->net, &run->prepared->set, &run->plan);
@@ -221,7 +210,7 @@ begin_workers(SlRun *run, Size limit)
 	int elevel = asked > 0 || run->options->verbose ? NOTICE : DEBUG1;
 	Size alone = check_memory(run, limit);
 	char *reason;
-	int processes = choose_processes(run, &reason);
+	int processes = sl_run_processes(run, &reason);
 	Size own;
 	Size shared;
 
@@ -230,15 +219,16 @@ begin_workers(SlRun *run, Size limit)
 		processes = 1;
 		reason = "More would need more than sessionlen.memory_limit.";
 	}
-	if (asked > processes && run->cluster == SL_NO_CLUSTER)
+	if (asked > processes && run->call->clusters == NULL)
 		ereport(NOTICE, (errmsg("training with %d of %d workers", processes, asked),
 						 errdetail("%s", reason)));
-	run->workers = processes > 1 ? sl_workers_begin(processes, shared, elevel) : NULL;
+	run->workers =
+		processes > 1 ? sl_workers_begin(processes, shared, false, elevel) : NULL;
 	return run->workers ? own : alone;
 }
 
-static void
-check_status(SlStatus status)
+void
+sl_run_check(SlStatus status)
 {
 	switch (status)
 	{
@@ -314,44 +304,72 @@ store_run(const SlRun *run)
 	sl_store_result(model, run->version, &run->result, run->result.out_of_time);
 }
 
-/* Trains and stores one network; that of all users comes first and makes the version. */
-void
-sl_run(SlRun *run, const SlModel *base, Size limit)
-{
-	SlTrainHooks hooks = {run, hook_should_stop, hook_step, hook_epoch, hook_now, NULL};
-	SlArena work;
-	SlStatus status;
-	Size bytes;
+/* ---- one run ---- */
 
+void
+sl_run_define(SlRun *run)
+{
 	run->net = palloc(sizeof(SlNet));
 	plan_from_options(&run->plan, run->options,
 					  run->source->items ? run->source->items->count : 0);
 	sl_net_from_options(run->net, run->options, run->prepared->inputs, &run->plan.loss);
 	run->plan.loss.one = (float) (1 / run->prepared->set.target.scale);
-	bytes = begin_workers(run, limit);
-	run->state.value = sl_run_aligned(run->net->params.total * sizeof(float));
-	run->state.moments = sl_run_aligned(run->net->params.total * sizeof(float) * 2);
-	memset(run->state.moments, 0, run->net->params.total * sizeof(float) * 2);
+	run->work = sl_train_memory(run->net, &run->prepared->set, &run->plan);
+}
+
+/* The network of all users comes first and makes the version. */
+void
+sl_run_begin(SlRun *run)
+{
+	memset(run->state.moments, 0,
+		   run->net->params.total * sizeof(float) *
+			   sl_optim_moments(run->plan.optimizer));
+	run->state.step = 0;
 	run->state.mu_product = 1;
-	sl_run_start(run, base);
-	work = (SlArena){sl_run_aligned(bytes), bytes, 0};
+	sl_run_start(run);
 	if (run->cluster == SL_NO_CLUSTER)
 	{
 		SlVersionRow row = version_row(run);
 
 		sl_store_version(&row);
 	}
+}
+
+void
+sl_run_end(SlRun *run, SlStatus status)
+{
+	run->diverged = status == SL_NOT_FINITE && run->may_diverge;
+	if (run->diverged)
+	{
+		sl_store_remove(run->call->model, run->version);
+		return;
+	}
+	sl_run_check(status);
+	store_run(run);
+}
+
+void
+sl_run(SlRun *run, Size limit)
+{
+	SlTrainHooks hooks = {run,			sl_run_should_stop, sl_run_step,
+						  sl_run_epoch, sl_workers_now,		NULL};
+	Size bytes = begin_workers(run, limit);
+	Size weights = run->net->params.total * sizeof(float);
+	SlArena work;
+	SlStatus status;
+
+	run->state.value = sl_run_aligned(weights);
+	run->state.moments = sl_run_aligned(weights * sl_optim_moments(run->plan.optimizer));
+	sl_run_begin(run);
+	work = (SlArena){sl_run_aligned(bytes), bytes, 0};
 	if (run->workers)
 		hooks.team = sl_workers_team(run->workers);
 	status = sl_train(run->net, &run->prepared->set, &run->plan, &hooks, &run->state,
 					  &work, &run->result);
-	run->diverged = status == SL_NOT_FINITE && run->may_diverge;
-	if (!run->diverged)
-		check_status(status);
+	if (status != SL_NOT_FINITE || !run->may_diverge)
+		sl_run_check(status);
 	if (run->workers)
 		sl_workers_end(run->workers);
-	if (run->diverged)
-		sl_store_remove(run->call->model, run->version);
-	else
-		store_run(run);
+	run->workers = NULL;
+	sl_run_end(run, status);
 }

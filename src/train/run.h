@@ -14,12 +14,16 @@ typedef struct SlRun
 	const SlTrainSource *source;
 	const SlPrepared *prepared;
 	int version;
+	int number;	 /* among the runs of a search */
 	int cluster; /* SL_NO_CLUSTER: the network of all users, which makes the version */
+	const SlModel *base; /* the network a warm start goes on from, or NULL */
+	const char *label;	 /* names it in progress lines, beside others; NULL: none */
 	bool
 		may_diverge; /* then the version is removed, and diverged set, without an error */
 	bool diverged;
 	SlNet *net;
 	SlTrainPlan plan;
+	Size work; /* memory of a training by one process */
 	SlTrainState state;
 	SlTrainResult result;
 	SlWorkers *workers; /* NULL: alone */
@@ -28,11 +32,29 @@ typedef struct SlRun
 	double seconds_per_epoch;
 } SlRun;
 
-/* Trains and stores; base is the network a warm start goes on from, or NULL. */
-extern void sl_run(SlRun *run, const SlModel *base, Size limit);
+/* Network and plan: first of all. */
+extern void sl_run_define(SlRun *run);
 
-/* Gives run->state the weights it starts from: those of base, or new ones. */
-extern void sl_run_start(SlRun *run, const SlModel *base);
+/* Trains and stores. */
+extern void sl_run(SlRun *run, Size limit);
+
+/* Its parts, for a caller that trains otherwise: state (run->state's arrays are there)
+ * and version; errors for a status that no run may end with; storing the result. */
+extern void sl_run_begin(SlRun *run);
+extern void sl_run_check(SlStatus status);
+extern void sl_run_end(SlRun *run, SlStatus status);
+
+/* Hooks of a training; arg is the run, and of the others not used. */
+extern void sl_run_step(void *arg, const SlProgress *progress);
+extern void sl_run_epoch(void *arg, const SlEpoch *epoch);
+extern bool sl_run_should_stop(void *arg);
+
+/* How many processes a step of it is worth, and in *reason why not as many as were asked
+ * for. */
+extern int sl_run_processes(const SlRun *run, char **reason);
+
+/* Gives run->state the weights it starts from: those of its base, or new ones. */
+extern void sl_run_start(SlRun *run);
 
 /* Memory aligned for arenas. */
 extern void *sl_run_aligned(Size bytes);

@@ -1,5 +1,6 @@
 /*
- * share.c: what the members of a team need to know, in the memory they share; see step.h.
+ * share.c: what the members of a team need to know, in the memory they share; see step.h
+ * and share.h.
  *
  * The leader and the members lay the memory out with the same code, each with pointers of
  * its own.  Nothing in it points anywhere: an architecture is found by its name, and
@@ -11,12 +12,13 @@
 #include "nn/blas.h"
 #include "nn/kernel.h"
 #include "nn/optim.h"
+#include "train/share.h"
 #include "train/step.h"
 
 typedef struct Segment
 {
 	char arch[SL_NAME_MAX];
-	char blas[2 * SL_NAME_MAX]; /* what must be the same for the same bits */
+	char arithmetic[SL_ARITHMETIC_MAX];
 	SlNet net;
 	SlTrainPlan plan;
 	SlTrainSet set;
@@ -31,10 +33,10 @@ typedef struct View
 	const int32_t *code[SL_MAX_EMBEDDINGS];
 } View;
 
-static void
-describe_arithmetic(char *text, size_t size)
+void
+sl_share_arithmetic(char text[SL_ARITHMETIC_MAX])
 {
-	snprintf(text, size, "%s, %s, %s", sl_blas_version(), sl_blas_kernel(),
+	snprintf(text, SL_ARITHMETIC_MAX, "%s, %s, %s", sl_blas_version(), sl_blas_kernel(),
 			 sl_kernel_name());
 }
 
@@ -52,13 +54,10 @@ share_array(SlArena *arena, const void *from, size_t count, size_t width, bool f
 	return to;
 }
 
-/*
- * A set like from with its arrays in arena: all that the units of a pass and the packing
- * of a shard read.  A new array of SlTrainSet has to be named here.
- */
-static SlTrainSet
-share_set(SlArena *arena, const SlTrainSet *from, const SlNetSpec *spec,
-		  const int32_t **code, bool fill)
+/* A new array of SlTrainSet has to be named here. */
+SlTrainSet
+sl_share_set(SlArena *arena, const SlTrainSet *from, const SlNetSpec *spec,
+			 const int32_t **code, bool fill)
 {
 	SlTrainSet set = *from;
 	size_t rows = from->rows;
@@ -81,6 +80,8 @@ share_set(SlArena *arena, const SlTrainSet *from, const SlNetSpec *spec,
 	set.validation_weight = share_array(arena, from->validation_weight, rows,
 										sizeof(*set.validation_weight), fill);
 	set.censored = share_array(arena, from->censored, rows, sizeof(*set.censored), fill);
+	set.time_order =
+		share_array(arena, from->time_order, rows, sizeof(*set.time_order), fill);
 	return set;
 }
 
@@ -95,7 +96,7 @@ sl_step_share(SlStep *step, const SlTrainState *state, SlArena *own)
 	View *view = sl_alloc(own, 1, sizeof(View));
 	const int32_t *code[SL_MAX_EMBEDDINGS];
 	size_t total = step->net->params.total;
-	SlTrainSet set = share_set(arena, step->set, &step->net->spec, code, fill);
+	SlTrainSet set = sl_share_set(arena, step->set, &step->net->spec, code, fill);
 
 	if (fill && arena->used != SIZE_MAX && view != NULL)
 	{
@@ -103,7 +104,7 @@ sl_step_share(SlStep *step, const SlTrainState *state, SlArena *own)
 		segment->plan = *step->plan;
 		segment->set = *step->set;
 		snprintf(segment->arch, sizeof(segment->arch), "%s", step->net->spec.arch->name);
-		describe_arithmetic(segment->blas, sizeof(segment->blas));
+		sl_share_arithmetic(segment->arithmetic);
 		view->set = set;
 		memcpy(view->code, code, sizeof(code));
 		view->set.code = view->code;
@@ -138,19 +139,19 @@ join(SlStep *step, View *view, void *shared, size_t size, SlArena *own)
 {
 	SlArena arena = {shared, size, 0};
 	const Segment *segment = sl_alloc(&arena, 1, sizeof(Segment));
-	char arithmetic[sizeof(segment->blas)];
+	char arithmetic[SL_ARITHMETIC_MAX];
 
 	if (segment == NULL)
 		return false;
 	view->net = segment->net;
 	view->plan = segment->plan;
 	view->net.spec.arch = sl_arch_find(segment->arch);
-	view->set = share_set(&arena, &segment->set, &view->net.spec, view->code, false);
+	view->set = sl_share_set(&arena, &segment->set, &view->net.spec, view->code, false);
 	step->net = &view->net;
 	step->plan = &view->plan;
 	step->set = &view->set;
-	describe_arithmetic(arithmetic, sizeof(arithmetic));
-	return view->net.spec.arch != NULL && strcmp(arithmetic, segment->blas) == 0 &&
+	sl_share_arithmetic(arithmetic);
+	return view->net.spec.arch != NULL && strcmp(arithmetic, segment->arithmetic) == 0 &&
 		   sl_step_lay_out(step, &arena, own);
 }
 

@@ -17,7 +17,7 @@
 
 #include "sessionlen.h"
 #include "store/query.h"
-#include "train/run.h"
+#include "train/side.h"
 
 PG_FUNCTION_INFO_V1(sl_train_model);
 
@@ -122,6 +122,80 @@ tell_diverged(List *search, int i)
 			 errdetail("The loss or its gradient is not finite; no version is kept.")));
 }
 
+/* What all runs of a call have in common, and the best of them so far. */
+typedef struct Training
+{
+	const SlTrainCall *call;
+	const SlTrainSource *source;
+	const SlModel *base;
+	const SlClusters *clusters;
+	Jsonb *given;
+	List *search; /* NULL: without combination */
+	bool by_mae;
+	SlRun best;
+} Training;
+
+/* Trains those of side, with the networks of clusters where there are. */
+static void
+train_runs(Training *training, SlSide *side, Size limit)
+{
+	int count = sl_side_train(side, 0);
+
+	for (int i = 0; i < count; i++)
+	{
+		SlRun *run = side->run[i];
+		SlRun *best = &training->best;
+
+		if (run->diverged)
+			tell_diverged(training->search, run->number);
+		else if (training->clusters)
+			sl_train_clusters(run, training->clusters, training->given, training->base,
+							  limit);
+		if (!run->diverged && (best->version == 0 || score(run, training->by_mae) <
+														 score(best, training->by_mae)))
+			*best = *run;
+		pfree(run->net);
+		run->net = NULL;
+	}
+}
+
+static void
+train_all(Training *training, const SlOptions *combined, const SlPrepared *prepared,
+		  int first_version, Size limit)
+{
+	int count = list_length(training->search);
+	SlRun *runs = palloc0(sizeof(SlRun) * count);
+	SlSide *side = NULL;
+
+	for (int i = 0; i < count; i++)
+	{
+		Jsonb *combination = list_nth(training->search, i);
+
+		runs[i] = (SlRun){.call = training->call,
+						  .options = &combined[i],
+						  .source = training->source,
+						  .prepared = prepared,
+						  .version = first_version + i,
+						  .number = i,
+						  .cluster = SL_NO_CLUSTER,
+						  .base = training->base,
+						  .label = psprintf("search %d/%d, ", i + 1, count),
+						  .may_diverge = count > 1};
+		sl_run_define(&runs[i]);
+		if (side == NULL)
+			side = sl_side_begin(&runs[i], count, limit);
+		if (!sl_side_add(side, &runs[i]))
+		{
+			train_runs(training, side, limit);
+			(void) sl_side_add(side, &runs[i]);
+		}
+		if (combination != NULL && combined->verbose)
+			ereport(NOTICE, (errmsg("search %d/%d: %s", i + 1, count,
+									JsonbToCString(NULL, &combination->root, -1))));
+	}
+	train_runs(training, side, limit);
+}
+
 Datum
 sl_train_model(PG_FUNCTION_ARGS)
 {
@@ -139,7 +213,8 @@ sl_train_model(PG_FUNCTION_ARGS)
 	SlClusters *clusters = NULL;
 	List *search;
 	int first_version;
-	SlRun best = {0};
+	Training training;
+	SlRun best;
 	Datum row;
 
 	sl_call_read(fcinfo, &call);
@@ -185,37 +260,15 @@ sl_train_model(PG_FUNCTION_ARGS)
 			 errmsg("a search over losses needs validation rows"),
 			 errdetail("Versions of different losses are compared by validation MAE."),
 			 errhint("Raise split.validation.")));
-	for (int i = 0; i < list_length(search); i++)
-	{
-		MemoryContext context = AllocSetContextCreate(
-			CurrentMemoryContext, "sessionlen training", ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(context);
-		SlRun run = {.call = &call,
-					 .options = &combined[i],
-					 .source = source,
-					 .prepared = prepared,
-					 .cluster = SL_NO_CLUSTER,
-					 .may_diverge = list_length(search) > 1};
-
-		if (list_nth(search, i) != NULL && options.verbose)
-			ereport(NOTICE,
-					(errmsg("search %d/%d: %s", i + 1, list_length(search),
-							JsonbToCString(NULL, &((Jsonb *) list_nth(search, i))->root,
-										   -1))));
-		run.version = first_version + i;
-		sl_run(&run, base, limit);
-		MemoryContextSwitchTo(old);
-		MemoryContextDelete(context);
-		if (run.diverged)
-		{
-			tell_diverged(search, i);
-			continue;
-		}
-		if (call.clusters)
-			sl_train_clusters(&run, clusters, given, base, limit);
-		if (best.version == 0 || score(&run, by_mae) < score(&best, by_mae))
-			best = run;
-	}
+	training = (Training){.call = &call,
+						  .source = source,
+						  .base = base,
+						  .clusters = clusters,
+						  .given = given,
+						  .search = search,
+						  .by_mae = by_mae};
+	train_all(&training, combined, prepared, first_version, limit);
+	best = training.best;
 	if (best.version == 0)
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("all %d combinations of the search diverged",

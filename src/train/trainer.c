@@ -73,6 +73,14 @@ validation_deadline(const Trainer *tr)
 	return limit > 0 ? 1.1 * limit + 0.25 : 0;
 }
 
+double
+sl_train_time_left(const SlTrainPlan *plan, double left)
+{
+	if (plan->time_limit > 0)
+		left = fmin(left, plan->time_limit);
+	return fmax(left, 1e-6);
+}
+
 static double
 rows_of(const SlUnits *units)
 {

@@ -123,6 +123,10 @@ extern size_t sl_train_team_memory(const SlNet *net, const SlTrainSet *set,
 extern int sl_train_team_size(const SlNet *net, const SlTrainSet *set,
 							  const SlTrainPlan *plan);
 
+/* A time limit for a training by plan that starts when so many seconds are left to it and
+ * others: its first step is always done. */
+extern double sl_train_time_left(const SlTrainPlan *plan, double left);
+
 /* Trains state in place.  work must have sl_train_memory() bytes or, with a team, what
  * sl_train_team_memory() says. */
 extern SlStatus sl_train(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan,

@@ -18,6 +18,7 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "portability/instr_time.h"
 #include "postmaster/bgworker.h"
 #include "storage/dsm.h"
 #include "storage/ipc.h"
@@ -28,6 +29,7 @@
 #include "utils/memutils.h"
 
 #include "nn/blas.h"
+#include "train/jobs.h"
 #include "train/step.h"
 #include "train/workers.h"
 
@@ -38,6 +40,7 @@ typedef struct Header
 {
 	PGPROC *leader;
 	size_t size;		   /* of the team's memory */
+	bool networks;		   /* whole networks (jobs.h), not parts of steps (step.h) */
 	_Atomic uint32_t quit; /* the leader is done with this */
 	/* by member; NULL: not there */
 	_Atomic(PGPROC *) member[SL_MAX_TEAM];
@@ -68,6 +71,15 @@ sl_workers_processors(void)
 		return CPU_COUNT(&set);
 #endif
 	return (int) Max(sysconf(_SC_NPROCESSORS_ONLN), 1);
+}
+
+double
+sl_workers_now(void *arg)
+{
+	instr_time now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	return INSTR_TIME_GET_DOUBLE(now);
 }
 
 /* ---- the leader ---- */
@@ -172,7 +184,7 @@ create_segment(size_t bytes, char **reason)
 }
 
 SlWorkers *
-sl_workers_begin(int processes, size_t shared, int elevel)
+sl_workers_begin(int processes, size_t shared, bool networks, int elevel)
 {
 	char *reason;
 	dsm_segment *segment = create_segment(HEADER_BYTES + shared, &reason);
@@ -198,6 +210,7 @@ sl_workers_begin(int processes, size_t shared, int elevel)
 	memset(workers->header, 0, sizeof(Header));
 	workers->header->leader = MyProc;
 	workers->header->size = shared;
+	workers->header->networks = networks;
 	on_dsm_detach(segment, leader_detach, (Datum) 0);
 	return workers;
 }
@@ -244,7 +257,9 @@ typedef struct Worker
 {
 	Header *header;
 	SlTeam team;
+	int number;
 	SlStep step;
+	SlJobs jobs;
 	bool serves;
 } Worker;
 
@@ -278,11 +293,29 @@ worker_detach(dsm_segment *segment, Datum arg)
 {
 	Worker *worker = (Worker *) DatumGetPointer(arg);
 
-	atomic_store(&worker->header->member[worker->step.member], NULL);
-	if (worker->serves)
+	atomic_store(&worker->header->member[worker->number], NULL);
+	if (worker->serves && worker->header->networks)
+		sl_jobs_leave(&worker->jobs);
+	else if (worker->serves)
 		sl_step_leave(&worker->step);
 	if (atomic_load(&worker->header->quit) == 0)
 		worker_wake(worker);
+}
+
+/* Memory of so many bytes; SIZE_MAX: this process would compute something else. */
+static SlArena
+worker_memory(size_t bytes)
+{
+	SlArena own = {.size = bytes};
+
+	if (bytes == SIZE_MAX)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("training worker does not compute as its leader does"),
+						errdetail("It has %s, kernel %s.", sl_blas_version(),
+								  sl_blas_kernel())));
+	own.base = MemoryContextAllocHuge(TopMemoryContext, own.size + SL_ALIGN);
+	own.base = (char *) TYPEALIGN(SL_ALIGN, own.base);
+	return own;
 }
 
 /* Lays out what the leader has shared, and serves until it is done. */
@@ -290,20 +323,20 @@ static void
 serve(Worker *worker)
 {
 	char *shared = (char *) worker->header + HEADER_BYTES;
-	SlArena own = {.size =
-					   sl_step_join_memory(&worker->step, shared, worker->header->size)};
+	size_t size = worker->header->size;
+	bool networks = worker->header->networks;
+	SlArena own =
+		worker_memory(networks ? sl_jobs_join_memory(shared, size)
+							   : sl_step_join_memory(&worker->step, shared, size));
 
-	if (own.size == SIZE_MAX)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("training worker does not compute as its leader does"),
-						errdetail("It has %s, kernel %s.", sl_blas_version(),
-								  sl_blas_kernel())));
-	own.base = MemoryContextAllocHuge(TopMemoryContext, own.size + SL_ALIGN);
-	own.base = (char *) TYPEALIGN(SL_ALIGN, own.base);
-	if (!sl_step_join(&worker->step, shared, worker->header->size, &own))
+	if (networks ? !sl_jobs_join(&worker->jobs, shared, size, &own)
+				 : !sl_step_join(&worker->step, shared, size, &own))
 		elog(ERROR, "could not lay out a training worker's memory");
 	worker->serves = true;
-	sl_step_serve(&worker->step);
+	if (networks)
+		sl_jobs_serve(&worker->jobs);
+	else
+		sl_step_serve(&worker->step);
 }
 
 void
@@ -311,11 +344,10 @@ sl_worker_main(Datum arg)
 {
 	static Worker worker; /* outlives the detach callback */
 	dsm_segment *segment;
-	int number;
 
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
+	memcpy(&worker.number, MyBgworkerEntry->bgw_extra, sizeof(worker.number));
 	segment = dsm_attach(DatumGetUInt32(arg));
 	if (segment == NULL)
 		return; /* the training is over */
@@ -324,9 +356,15 @@ sl_worker_main(Datum arg)
 	worker.step = (SlStep){.should_stop = worker_should_stop,
 						   .stop_arg = &worker,
 						   .team = &worker.team,
-						   .member = number};
+						   .member = worker.number};
+	worker.jobs = (SlJobs){.team = &worker.team,
+						   .hooks = {.arg = &worker,
+									 .should_stop = worker_should_stop,
+									 .now = sl_workers_now},
+						   .member = worker.number,
+						   .item = -1};
 	on_dsm_detach(segment, worker_detach, PointerGetDatum(&worker));
-	atomic_store(&worker.header->member[number], MyProc);
+	atomic_store(&worker.header->member[worker.number], MyProc);
 	if (atomic_load(&worker.header->quit) == 0)
 		serve(&worker);
 	CHECK_FOR_INTERRUPTS();
