@@ -131,7 +131,7 @@ sl_packages()
 	if [ "$1" = check ]; then
 		perl -MTest::More -e 1 2>/dev/null || missing+=(perl)
 		perl -MIPC::Run -e 1 2>/dev/null || missing+=(libipc-run-perl)
-		ls /usr/include/{,*/}curl/curl.h 2>/dev/null | grep -q . || missing+=(libcurl4-openssl-dev)
+		[ -n "$(ls /usr/include/{,*/}curl/curl.h 2>/dev/null)" ] || missing+=(libcurl4-openssl-dev)
 		if [ ! -f "$sl_libpg/$v/lib/pg_cron.so" ]; then
 			if sl_apt_has "postgresql-$v-cron"; then
 				missing+=("postgresql-$v-cron")

@@ -34,7 +34,12 @@ sub listen_locally
 # Is there a network of this machine alone?
 sub possible
 {
-	return defined listen_locally();
+	my $socket = listen_locally() or return 0;
+
+	return defined IO::Socket::INET->new(
+		PeerAddr => '127.0.0.1',
+		PeerPort => $socket->sockport,
+		Proto => 'tcp');
 }
 
 sub now
