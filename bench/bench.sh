@@ -2,7 +2,7 @@
 # bench.sh: the measurements behind the README's numbers, on a server of its own.  Run by
 # "make bench"; best on an idle machine.
 #
-# BENCH selects some of them, as words: step sessions training
+# BENCH selects some of them, as words: step sessions predict training
 # EVENTS=N      events in the log of sessions (5,000,000; last.fm-1K has 19,150,868)
 # TRAINING=...  options of bench/parity_training.py
 # KEEP=1        leaves the work directory behind (without servers)
@@ -11,7 +11,7 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/../test/lib.sh"
 
-read -ra select <<<"${BENCH:-step sessions training}"
+read -ra select <<<"${BENCH:-step sessions predict training}"
 events=${EVENTS:-5000000}
 read -ra training <<<"${TRAINING:-}"
 python=/usr/bin/python3
@@ -55,6 +55,11 @@ bench_step()
 bench_sessions()
 {
 	sl_run psql_quiet -v events="$events" -f bench/sessions.sql
+}
+
+bench_predict()
+{
+	sl_run psql_quiet -f bench/predict.sql
 }
 
 bench_training()
