@@ -11,7 +11,7 @@ CREATE FUNCTION sessionlen.plot_predictions(model text, source text DEFAULT NULL
 LANGUAGE c STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'sl_plot_predictions';
 COMMENT ON FUNCTION sessionlen.plot_predictions(text, text, text)
-	IS 'SVG of actual against predicted values and of residuals by length band';
+	IS 'SVG of actual against predicted values and of residuals by length band; of probabilities, how often they came true';
 
 CREATE FUNCTION sessionlen.report(model text, source text DEFAULT NULL) RETURNS text
 LANGUAGE c STABLE PARALLEL RESTRICTED

@@ -60,7 +60,10 @@ sl_plot_predictions(PG_FUNCTION_ARGS)
 						errdetail("No row of part \"%s\" has a known target.", part),
 						errhint("Name another part, or a source that has such rows.")));
 	predicted = sl_predicted(reported, predictions, part);
-	sl_plot_predicted(&out, "sl-predictions", &predicted, SL_PANEL_BOTH);
+	if (strcmp(reported->task, "regression") == 0)
+		sl_plot_predicted(&out, "sl-predictions", &predicted, SL_PANEL_BOTH);
+	else
+		sl_plot_calibration(&out, "sl-calibration", &predicted);
 	SPI_finish();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(svg.data, svg.len));
 }

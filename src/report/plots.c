@@ -421,3 +421,72 @@ sl_plot_predicted(SlMarkup *out, const char *id, const SlPredicted *p, int panel
 	}
 	sl_svg_close(out);
 }
+
+/* ---- calibration ---- */
+
+#define TENTHS 10
+
+/* Means of the predicted and the actual values in each tenth that has rows. */
+static int
+calibrate(const SlPredicted *p, double *predicted, double *actual)
+{
+	size_t rows[TENTHS] = {0};
+	int count = 0;
+
+	for (int b = 0; b < TENTHS; b++)
+		predicted[b] = actual[b] = 0;
+	for (size_t i = 0; i < p->summary->rows; i++)
+	{
+		double value = p->row[i].by[SL_BY_MODEL];
+		int b;
+
+		if (!(value >= 0 && value <= 1))
+			continue;
+		b = value < 1 ? (int) (value * TENTHS) : TENTHS - 1;
+		rows[b]++;
+		predicted[b] += value;
+		actual[b] += p->row[i].actual;
+	}
+	for (int b = 0; b < TENTHS; b++)
+		if (rows[b] > 0)
+		{
+			predicted[count] = predicted[b] / (double) rows[b];
+			actual[count++] = actual[b] / (double) rows[b];
+		}
+	return count;
+}
+
+void
+sl_plot_calibration(SlMarkup *out, const char *id, const SlPredicted *p)
+{
+	double predicted[TENTHS];
+	double actual[TENTHS];
+	int count = calibrate(p, predicted, actual);
+	char title[256];
+	char description[1024];
+	int used;
+	SlChart chart;
+
+	snprintf(title, sizeof(title), "Calibration of %s, version %d, %s rows", p->model,
+			 p->version, p->part);
+	used = snprintf(description, sizeof(description),
+					"Mean predicted probability and share that were true of %zu rows, by "
+					"tenths of the probability:",
+					p->summary->rows);
+	for (int b = 0; b < count; b++)
+		used += snprintf(description + used, sizeof(description) - (size_t) used,
+						 "%s %.3f and %.3f", b ? ";" : "", predicted[b], actual[b]);
+	snprintf(description + used, sizeof(description) - (size_t) used,
+			 ". On the dashed diagonal both are equal.");
+	sl_svg_open(out, id, SL_PANEL_WIDTH, SL_PANEL_HEIGHT, title, description);
+	sl_chart_place(&chart, out, 0, 0, SL_PANEL_WIDTH, SL_PANEL_HEIGHT);
+	sl_scale_fit(&chart.x, &chart.x_ticks, SL_PLAIN, false, 0, 1, 6);
+	chart.y = chart.x;
+	chart.y_ticks = chart.x_ticks;
+	sl_chart_axes(&chart, "Predicted probability against what came true",
+				  "predicted probability", "share that were true");
+	sl_chart_rule(&chart, 0, 0, 1, 1);
+	sl_chart_line(&chart, 0, count, predicted, actual);
+	sl_put(out, "\n");
+	sl_svg_close(out);
+}

@@ -66,6 +66,10 @@ extern size_t sl_points_at_edge(const SlPredicted *predicted);
 extern void sl_plot_predicted(SlMarkup *out, const char *id, const SlPredicted *predicted,
 							  int panels);
 
+/* Of probabilities of a 0/1 target: the share that came true by tenths of them. */
+extern void sl_plot_calibration(SlMarkup *out, const char *id,
+								const SlPredicted *predicted);
+
 /* "10-30 min", "from 2 h" */
 extern void sl_band_label(const SlSummary *summary, SlUnit unit, int band, char *label,
 						  size_t size);

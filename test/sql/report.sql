@@ -200,6 +200,13 @@ SELECT v.models, p.heads, p.drawings, count(e) AS expected, count(r) AS shown,
 SELECT sessionlen.report('{report_skip,report_items}'::text[]);
 SELECT sessionlen.report('{report,report_binary}'::text[]);
 SELECT name, rows, measure FROM sessionlen.report('{report_skip}'::text[], 'SELECT * FROM report_tracks WHERE s < 0') page, report_rows(page, 5);
+-- Probabilities: how often they came true, as a query says it; items have no such drawing.
+SELECT substring(d FROM 'of \d+ rows') AS rows, d LIKE '%:' || e.said || '. On%' AS as_queried
+  FROM sessionlen.plot_predictions('report_skip2') svg, LATERAL (SELECT (report_text(svg, '//s:desc/text()'))[1] AS d) d,
+	   LATERAL (SELECT string_agg(format(' %s and %s', to_char(p, 'FM0.000'), to_char(a, 'FM0.000')), ';' ORDER BY p) AS said
+				  FROM (SELECT avg(prediction) AS p, avg(actual) AS a FROM sessionlen.predictions('report_skip2')
+						 WHERE actual IS NOT NULL GROUP BY floor(prediction * 10)) b) e;
+SELECT sessionlen.plot_predictions('report_items');
 
 -- Nothing a user names becomes markup, whatever it is.
 CREATE TABLE "report <b onclick='x'>&t" AS
