@@ -278,7 +278,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=8000)
     parser.add_argument("--log", type=int, default=1, help="seed of the log (1)")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=5, help="seeds 1 to this (5)")
     parser.add_argument("--only", default="", help="settings whose name begins so")
