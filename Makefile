@@ -74,13 +74,13 @@ src/nn/gradient.o src/nn/item_loss.o src/nn/item_rank.o src/nn/layer.o src/nn/lo
 endif
 
 # Invented listening logs for tests, benchmarks and the demo; see test/data/law.h.
-build/listening: $(addprefix test/data/,listening.c listener.c law.c listener.h law.h draw.h) \
+build/listening: $(addprefix test/data/,listening.c listener.c law.c options.c listener.h law.h options.h draw.h) \
 		src/nn/random.c src/nn/random.h
 	mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm
 
 # Invented sessions with skips, likewise; see test/data/skip_law.h.
-build/skips: $(addprefix test/data/,skips.c skip_session.c skip_law.c skip_session.h skip_law.h draw.h) \
+build/skips: $(addprefix test/data/,skips.c skip_session.c skip_law.c options.c skip_session.h skip_law.h options.h draw.h) \
 		src/nn/random.c src/nn/random.h
 	mkdir -p build
 	$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -Isrc -o $@ $(filter %.c,$^) -lm

@@ -8,16 +8,15 @@
  * inside one no idle time reaches it, and every absence is longer.  The same options give
  * the same files; --unknown takes durations out and changes nothing else.
  */
-#define _GNU_SOURCE /* strptime, timegm */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "law.h"
 #include "listener.h"
+#include "options.h"
 
 /* Purposes of random streams, after those of listener.c. */
 enum
@@ -321,49 +320,6 @@ static const char usage[] =
 	"  --help\n"
 	"Times are UTC; FILE - is the standard output; a file not asked for is not written.\n";
 
-static double
-number_option(const char *name, const char *text, double least, double most)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= least && value <= most))
-	{
-		fprintf(stderr, "listening: --%s: not a number from %g to %g: \"%s\"\n", name,
-				least, most, text);
-		exit(2);
-	}
-	return value;
-}
-
-static int64_t
-date_option(const char *text)
-{
-	struct tm tm = {0};
-	const char *end = strptime(text, "%Y-%m-%d", &tm);
-
-	if (!end || *end != '\0' || tm.tm_year < 70)
-	{
-		fprintf(stderr, "listening: --start: not a date since 1970-01-01: \"%s\"\n",
-				text);
-		exit(2);
-	}
-	return (int64_t) timegm(&tm) * SL_SECOND;
-}
-
-static FILE *
-output_option(const char *path)
-{
-	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-
-	if (!file)
-	{
-		perror(path);
-		exit(1);
-	}
-	return file;
-}
-
 static FILE *
 original_file(const char *folder, const char *name)
 {
@@ -371,7 +327,7 @@ original_file(const char *folder, const char *name)
 
 	if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int) sizeof path)
 		fail("--original: the path is too long", folder);
-	return output_option(path);
+	return sl_open_output(path);
 }
 
 static void
@@ -407,35 +363,35 @@ read_options(Run *run, int argc, char **argv)
 		switch (choice)
 		{
 			case 'u':
-				run->users = (int64_t) number_option("users", optarg, 1, 1e9);
+				run->users = (int64_t) sl_number_option("users", optarg, 1, 1e9);
 				break;
 			case 'n':
-				run->mean_sessions = number_option("sessions", optarg, 1, 1e6);
+				run->mean_sessions = sl_number_option("sessions", optarg, 1, 1e6);
 				break;
 			case 's':
-				run->seed = (uint64_t) number_option("seed", optarg, 0, 0x1p53);
+				run->seed = (uint64_t) sl_number_option("seed", optarg, 0, 0x1p53);
 				break;
 			case 'd':
-				run->start = date_option(optarg);
+				run->start = sl_date_option(optarg) * SL_SECOND;
 				break;
 			case 'x':
-				run->unknown = number_option("unknown", optarg, 0, 1);
+				run->unknown = sl_number_option("unknown", optarg, 0, 1);
 				break;
 			case 'p':
-				run->plays = output_option(optarg);
+				run->plays = sl_open_output(optarg);
 				break;
 			case 'f':
-				run->profiles = output_option(optarg);
+				run->profiles = sl_open_output(optarg);
 				break;
 			case 't':
-				run->truth = output_option(optarg);
+				run->truth = sl_open_output(optarg);
 				break;
 			case 'c':
 				run->clusters =
-					(int) number_option("clusters", optarg, 1, SL_PLANTED_MAX);
+					(int) sl_number_option("clusters", optarg, 1, SL_PLANTED_MAX);
 				break;
 			case 'm':
-				run->members = output_option(optarg);
+				run->members = sl_open_output(optarg);
 				break;
 			case 'o':
 				original_option(run, optarg);
@@ -454,30 +410,22 @@ read_options(Run *run, int argc, char **argv)
 	}
 }
 
-static void
-close_output(FILE *file)
-{
-	if (file &&
-		(fflush(file) != 0 || ferror(file) || (file != stdout && fclose(file) != 0)))
-		fail("could not write", "a file is incomplete");
-}
-
 int
 main(int argc, char **argv)
 {
 	Run run = {.users = 100, .clusters = 1, .seed = 1, .mean_sessions = 60};
 
-	run.start = date_option("2005-02-14");
+	run.start = sl_date_option("2005-02-14") * SL_SECOND;
 	read_options(&run, argc, argv);
 	make_laws(&run);
 	for (int64_t user = 1; user <= run.users; user++)
 		write_user(&run, user);
-	close_output(run.plays);
-	close_output(run.profiles);
-	close_output(run.truth);
-	close_output(run.members);
-	close_output(run.original_plays);
-	close_output(run.original_profiles);
+	sl_close_output(run.plays);
+	sl_close_output(run.profiles);
+	sl_close_output(run.truth);
+	sl_close_output(run.members);
+	sl_close_output(run.original_plays);
+	sl_close_output(run.original_profiles);
 	fprintf(stderr,
 			"listening: %" PRId64 " users, %" PRId64 " sessions of %.0f s on average",
 			run.users, run.session_count, run.length_sum / (double) run.session_count);

@@ -7,7 +7,6 @@
  * is in skip_session.h.  Sessions are independent and written one after the other, so
  * memory grows with the catalogue only.  The same options give the same files.
  */
-#define _GNU_SOURCE /* strptime, timegm */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "options.h"
 #include "skip_law.h"
 #include "skip_session.h"
 
@@ -85,30 +85,6 @@ typedef struct Run
 /* ---- files ---- */
 
 static FILE *
-open_output(const char *path)
-{
-	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
-
-	if (!file)
-	{
-		perror(path);
-		exit(1);
-	}
-	return file;
-}
-
-static void
-close_output(FILE *file)
-{
-	if (file &&
-		(fflush(file) != 0 || ferror(file) || (file != stdout && fclose(file) != 0)))
-	{
-		perror("skips: could not write");
-		exit(1);
-	}
-}
-
-static FILE *
 open_in_folder(const Run *run, const char *name)
 {
 	size_t size = strlen(run->folder) + strlen(name) + 2;
@@ -118,7 +94,7 @@ open_in_folder(const Run *run, const char *name)
 	if (!path)
 		abort();
 	snprintf(path, size, "%s/%s", run->folder, name);
-	file = open_output(path);
+	file = sl_open_output(path);
 	free(path);
 	return file;
 }
@@ -138,7 +114,7 @@ open_day(Run *run, int day)
 {
 	char name[64];
 
-	close_output(run->log);
+	sl_close_output(run->log);
 	date_of(run, day, "log_0_%Y%m%d_000000000000.csv", name, sizeof(name));
 	run->log = open_in_folder(run, name);
 	fputs(log_header, run->log);
@@ -187,14 +163,14 @@ make_catalogue(Run *run)
 			continue;
 		if (part < TRACK_FILES && i >= (int64_t) part * run->tracks / TRACK_FILES)
 		{
-			close_output(file);
+			sl_close_output(file);
 			snprintf(name, sizeof(name), "tf_%012d.csv", part++);
 			file = open_in_folder(run, name);
 			fputs(track_header, file);
 		}
 		print_track(file, id, &track);
 	}
-	close_output(file);
+	sl_close_output(file);
 }
 
 /* ---- one session ---- */
@@ -358,7 +334,7 @@ write_log(Run *run)
 	}
 	while (run->folder && day < run->days - 1)
 		open_day(run, ++day);
-	close_output(run->log);
+	sl_close_output(run->log);
 }
 
 /* ---- options ---- */
@@ -387,39 +363,10 @@ static const char usage[] =
 	"  --help\n"
 	"FILE - is the standard output; a file not asked for is not written.\n";
 
-static double
-number_option(const char *name, const char *text, double least, double most)
-{
-	char *end;
-	double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= least && value <= most))
-	{
-		fprintf(stderr, "skips: --%s: not a number from %g to %g: \"%s\"\n", name, least,
-				most, text);
-		exit(2);
-	}
-	return value;
-}
-
-static int64_t
-date_option(const char *text)
-{
-	struct tm tm = {0};
-	const char *end = strptime(text, "%Y-%m-%d", &tm);
-
-	if (!end || *end != '\0' || tm.tm_year < 70)
-	{
-		fprintf(stderr, "skips: --start: not a date since 1970-01-01: \"%s\"\n", text);
-		exit(2);
-	}
-	return (int64_t) timegm(&tm);
-}
-
 static int
 length_option(const char *text)
 {
-	int length = (int) number_option("length", text, 0, SL_SESSION_MOST);
+	int length = (int) sl_number_option("length", text, 0, SL_SESSION_MOST);
 
 	if (length > 0 && length < SL_SESSION_LEAST)
 	{
@@ -455,40 +402,40 @@ read_options(Run *run, int argc, char **argv)
 		switch (choice)
 		{
 			case 'n':
-				run->sessions = (int64_t) number_option("sessions", optarg, 1, 1e10);
+				run->sessions = (int64_t) sl_number_option("sessions", optarg, 1, 1e10);
 				break;
 			case 'l':
 				run->length = length_option(optarg);
 				break;
 			case 'k':
-				run->tracks = (int) number_option("tracks", optarg, 2, 1e8);
+				run->tracks = (int) sl_number_option("tracks", optarg, 2, 1e8);
 				break;
 			case 'u':
-				run->users = (int64_t) number_option("users", optarg, 0, 1e9);
+				run->users = (int64_t) sl_number_option("users", optarg, 0, 1e9);
 				break;
 			case 'y':
-				run->days = (int) number_option("days", optarg, 1, 36500);
+				run->days = (int) sl_number_option("days", optarg, 1, 36500);
 				break;
 			case 'd':
-				run->start = date_option(optarg);
+				run->start = sl_date_option(optarg);
 				break;
 			case 's':
-				run->seed = (uint64_t) number_option("seed", optarg, 0, 0x1p53);
+				run->seed = (uint64_t) sl_number_option("seed", optarg, 0, 0x1p53);
 				break;
 			case 'a':
-				run->appeal = number_option("appeal", optarg, 0, 10);
+				run->appeal = sl_number_option("appeal", optarg, 0, 10);
 				break;
 			case 'f':
 				run->folder = optarg;
 				break;
 			case 't':
-				run->truth = open_output(optarg);
+				run->truth = sl_open_output(optarg);
 				break;
 			case 'p':
-				run->playlists = open_output(optarg);
+				run->playlists = sl_open_output(optarg);
 				break;
 			case 'm':
-				run->members = open_output(optarg);
+				run->members = sl_open_output(optarg);
 				break;
 			case 'h':
 				fputs(usage, stdout);
@@ -524,14 +471,14 @@ main(int argc, char **argv)
 {
 	Run run = {.sessions = 1000, .tracks = 2500, .days = 7, .seed = 1};
 
-	run.start = date_option("2018-07-15");
+	run.start = sl_date_option("2018-07-15");
 	read_options(&run, argc, argv);
 	sl_skip_law_default(&run.law);
 	make_catalogue(&run);
 	write_log(&run);
-	close_output(run.truth);
-	close_output(run.playlists);
-	close_output(run.members);
+	sl_close_output(run.truth);
+	sl_close_output(run.playlists);
+	sl_close_output(run.members);
 	free(run.taste);
 	print_summary(&run);
 	return 0;
