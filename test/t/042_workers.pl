@@ -4,17 +4,13 @@
 use strict;
 use warnings;
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
+use Workers;
 
 my $soon = 20;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-# segments are files of the server's own: they can be counted, and made to fail
-$node->append_conf('postgresql.conf', "max_worker_processes = 8\ndynamic_shared_memory_type = mmap");
-$node->start;
+my $node = new_server();
 $node->safe_psql('postgres', q{
 CREATE EXTENSION sessionlen;
 CREATE TABLE plays AS SELECT i % 600 AS u, i / 600 AS n, sin(i * 0.37) AS a, (i * 7919 % 13)::text AS g, cos(i * 0.21) AS y, i % 11 = 0 AS open
@@ -44,30 +40,6 @@ sub outcome
 	$node->psql('postgres', ($before // '') . train('model', $options) . ' IS NULL',
 		stdout => \$out, stderr => \$err);
 	return ($err // '', $out eq 'f' ? $node->safe_psql('postgres', q{SELECT learnt('model')}) : 'failed');
-}
-
-sub worker_pids
-{
-	my $postmaster = $node->safe_psql('postgres', q{SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)});
-
-	return map { /^\s*(\d+)\s.*sessionlen worker for PID/ ? $1 : () } `ps -o pid=,args= --ppid $postmaster`;
-}
-
-sub wait_for_workers
-{
-	my ($count) = @_;
-
-	for (1 .. 1800)
-	{
-		return 1 if scalar(worker_pids()) == $count;
-		usleep(100_000);
-	}
-	return 0;
-}
-
-sub segments
-{
-	return scalar(grep { /^mmap\./ } slurp_dir($node->data_dir . '/pg_dynshmem'));
 }
 
 # ---- the same bits ----
@@ -102,7 +74,7 @@ my @binary = map { $node->safe_psql('postgres', qq{
 	SELECT learnt('skips')}) } 1 .. 3;
 is($binary[1], $binary[0], 'a binary task over items, 2 processes');
 is($binary[2], $binary[0], 'a binary task over items, 3 processes');
-ok(wait_for_workers(0), 'workers end with their training');
+ok(wait_for_workers($node, 0), 'workers end with their training');
 
 # ---- fewer than asked for ----
 
@@ -158,7 +130,7 @@ $node->restart;
 
 # ---- ends ----
 
-my $segments = segments();
+my $segments = segments($node);
 my $long = train('model', '"epochs": 1000000, "hidden_dim": 64, "workers": 3');
 my $state = q{SELECT learnt('model')};
 my $before = $node->safe_psql('postgres', $state);
@@ -169,7 +141,7 @@ sub start_long
 	my $psql = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres') . ' application_name=victim',
 			'-c', $_[2] // $long, '-c', $state ], '>', $out, '2>', $err);
 
-	ok(wait_for_workers(2), 'workers are there');
+	ok(wait_for_workers($node, 2), 'workers are there');
 	return $psql;
 }
 
@@ -184,8 +156,8 @@ for my $how ('cancel', 'terminate')
 	cmp_ok(time - $begin, '<', $soon, "$how: soon");
 	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: error");
 	is($out, "$before\n", "$how: the session goes on") if $how eq 'cancel';
-	ok(wait_for_workers(0), "$how: workers end");
-	is(segments(), $segments, "$how: no segment is left");
+	ok(wait_for_workers($node, 0), "$how: workers end");
+	is(segments($node), $segments, "$how: no segment is left");
 	is($node->safe_psql('postgres', $state), $before, "$how: nothing has changed");
 }
 
@@ -194,8 +166,8 @@ for my $how ('cancel', 'terminate')
 	my ($out, $err) = outcome('"learning_rate": 1000, "optimizer": "sgd", "clip_norm": 0, "epochs": 100, "hidden_dim": 64, "loss": "mse", "workers": 3');
 
 	like($out, qr/ERROR:  training diverged/, 'divergence is an error');
-	ok(wait_for_workers(0), 'workers end');
-	is(segments(), $segments, 'no segment is left');
+	ok(wait_for_workers($node, 0), 'workers end');
+	is(segments($node), $segments, 'no segment is left');
 }
 
 # Workers that are told to end: the leader does their work.
@@ -203,15 +175,16 @@ for my $how ('cancel', 'terminate')
 	my ($out, $err) = ('', '');
 	my $options = '"epochs": 150, "hidden_dim": 64';
 	my $psql = start_long(\$out, \$err, train('model', "$options, \"workers\": 3"));
-	my @pids = worker_pids();
+	my @pids = worker_pids($node);
 
 	kill 'TERM', @pids;
 	$psql->finish;
 	is(() = $err =~ /NOTICE:  a training worker has ended early\nDETAIL:  The other processes do its work; the result is the same\./g, 2, 'their end is told');
 	unlike($err, qr/ERROR/, 'and no error');
-	is($out, "(model," . $1 . "\n" . (outcome("$options, \"workers\": 1"))[1] . "\n", 'the weights are the same') if $out =~ /^\(model,(.*)\n/;
-	ok(wait_for_workers(0), 'workers end');
-	is(segments(), $segments, 'no segment is left');
+	my $alone = (outcome("$options, \"workers\": 1"))[1];
+	like($out, qr/^\(model,.*\)\n\Q$alone\E\n$/, 'the weights are the same');
+	ok(wait_for_workers($node, 0), 'workers end');
+	is(segments($node), $segments, 'no segment is left');
 	like(slurp_file($node->logfile), qr/terminating background worker "sessionlen worker" due to administrator command/, 'the log tells why');
 }
 
@@ -231,7 +204,7 @@ for my $how ('cancel', 'terminate')
 {
 	my ($out, $err) = ('', '');
 	my $psql = start_long(\$out, \$err);
-	my @pids = worker_pids();
+	my @pids = worker_pids($node);
 
 	$node->append_conf('postgresql.conf', 'restart_after_crash = on');
 	$node->reload;
@@ -239,17 +212,17 @@ for my $how ('cancel', 'terminate')
 	$psql->finish;
 	like($err, qr/terminating connection because of crash of another server process|server closed the connection unexpectedly/, 'a crash');
 	$node->poll_query_until('postgres', 'SELECT true');
-	ok(wait_for_workers(0), 'workers end');
+	ok(wait_for_workers($node, 0), 'workers end');
 	is($node->safe_psql('postgres', $state), $before, 'the server goes on');
 	is((outcome("$network{lstm}, \"workers\": 3"))[1], $lstm, 'and trains');
-	is(segments(), $segments, 'no segment is left');
+	is(segments($node), $segments, 'no segment is left');
 }
 
 # The postmaster is gone: everything ends.
 {
 	my ($out, $err) = ('', '');
 	my $psql = start_long(\$out, \$err);
-	my @pids = worker_pids();
+	my @pids = worker_pids($node);
 	my $postmaster = $node->safe_psql('postgres', q{SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)});
 	my ($leader) = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'victim'});
 

@@ -4,16 +4,13 @@
 use strict;
 use warnings;
 use IPC::Run;
-use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(time);
+use Workers;
 
 my $soon = 20;
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "max_worker_processes = 8\ndynamic_shared_memory_type = mmap");
-$node->start;
+my $node = new_server();
 # five groups by level, 40 to 120 users each, and one that is too small
 $node->safe_psql('postgres', q{
 CREATE EXTENSION sessionlen;
@@ -59,30 +56,6 @@ sub outcome
 	return ($err // '', $out eq 'f' ? $node->safe_psql('postgres', q{SELECT learnt('model')}) : 'failed');
 }
 
-sub worker_pids
-{
-	my $postmaster = $node->safe_psql('postgres', q{SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)});
-
-	return map { /^\s*(\d+)\s.*sessionlen worker for PID/ ? $1 : () } `ps -o pid=,args= --ppid $postmaster`;
-}
-
-sub wait_for_workers
-{
-	my ($count) = @_;
-
-	for (1 .. 1800)
-	{
-		return 1 if scalar(worker_pids()) == $count;
-		usleep(100_000);
-	}
-	return 0;
-}
-
-sub segments
-{
-	return scalar(grep { /^mmap\./ } slurp_dir($node->data_dir . '/pg_dynshmem'));
-}
-
 # ---- the same bits ----
 
 my $by_cluster = '"by_cluster": {"1": {"epochs": 9, "architecture": "gru", "hidden_dim": [9, 7]}, "3": {"optimizer": "nadam", "dropout": 0.2, "patience": 1}}';
@@ -112,7 +85,7 @@ for my $what (sort keys %training)
 	}
 }
 is($node->safe_psql('postgres', q{SELECT count(*) FROM sessionlen.clusterings WHERE name = 'levels'}), 1, 'there are clusters');
-ok(wait_for_workers(0), 'workers end with their training');
+ok(wait_for_workers($node, 0), 'workers end with their training');
 
 # They do work at the same time, and their epochs can be told apart.
 {
@@ -205,7 +178,7 @@ is($node->safe_psql('postgres', q{
 # ---- ends ----
 
 outcome('"epochs": 1', 0);
-my $segments = segments();
+my $segments = segments($node);
 my $state = q{SELECT learnt('model')};
 my $before = $node->safe_psql('postgres', $state);
 
@@ -215,7 +188,7 @@ sub start_long
 	my $psql = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres') . ' application_name=victim', '-c', $sql, '-c', $state ],
 		'>', $out, '2>', $err);
 
-	ok(wait_for_workers($workers), 'workers are there');
+	ok(wait_for_workers($node, $workers), 'workers are there');
 	return $psql;
 }
 
@@ -232,8 +205,8 @@ for my $how ('cancel', 'terminate')
 	cmp_ok(time - $begin, '<', $soon, "$how: soon");
 	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: error");
 	is($out, "$before\n", "$how: the session goes on") if $how eq 'cancel';
-	ok(wait_for_workers(0), "$how: workers end");
-	is(segments(), $segments, "$how: no segment is left");
+	ok(wait_for_workers($node, 0), "$how: workers end");
+	is(segments($node), $segments, "$how: no segment is left");
 	is($node->safe_psql('postgres', $state), $before, "$how: nothing has changed");
 }
 
@@ -243,8 +216,8 @@ for my $how ('cancel', 'terminate')
 
 	like($err, qr/ERROR:  training diverged/, 'divergence is an error');
 	unlike($err, qr/NOTICE/, 'and nothing else');
-	ok(wait_for_workers(0), 'workers end');
-	is(segments(), $segments, 'no segment is left');
+	ok(wait_for_workers($node, 0), 'workers end');
+	is(segments($node), $segments, 'no segment is left');
 }
 
 # Workers that are told to end: the leader begins anew with what they leave.
@@ -259,13 +232,13 @@ for my $what ([ 'search', '"epochs": 300, "hidden_dim": 48, "search": {"seed": [
 	$node->safe_psql('postgres', q{DELETE FROM sessionlen.models WHERE model = 'model'});
 	my $psql = start_long(\$out, \$err, train('model', "$options, \"workers\": 3", $clusters), 2);
 
-	kill 'TERM', worker_pids();
+	kill 'TERM', worker_pids($node);
 	$psql->finish;
 	is(() = $err =~ /NOTICE:  a training worker has ended early\nDETAIL:  The other processes do its work; the result is the same\./g, 2, "$name: their end is told");
 	unlike($err, qr/ERROR/, "$name: and no error");
 	like($out, qr/\n\Q$alone\E$/, "$name: the result is the same");
-	ok(wait_for_workers(0), "$name: workers end");
-	is(segments(), $segments, "$name: no segment is left");
+	ok(wait_for_workers($node, 0), "$name: workers end");
+	is(segments($node), $segments, "$name: no segment is left");
 }
 
 # A worker crashes: the server restarts all its processes, as for any of them.
@@ -273,7 +246,7 @@ for my $what ([ 'search', '"epochs": 300, "hidden_dim": 48, "search": {"seed": [
 	my ($out, $err) = ('', '');
 	my $before = $node->safe_psql('postgres', $state);
 	my $psql = start_long(\$out, \$err, $long, 2);
-	my @pids = worker_pids();
+	my @pids = worker_pids($node);
 
 	$node->append_conf('postgresql.conf', 'restart_after_crash = on');
 	$node->reload;
@@ -281,7 +254,7 @@ for my $what ([ 'search', '"epochs": 300, "hidden_dim": 48, "search": {"seed": [
 	$psql->finish;
 	like($err, qr/terminating connection because of crash of another server process|server closed the connection unexpectedly/, 'a crash');
 	$node->poll_query_until('postgres', 'SELECT true');
-	ok(wait_for_workers(0), 'workers end');
+	ok(wait_for_workers($node, 0), 'workers end');
 	is($node->safe_psql('postgres', $state), $before, 'the server goes on');
 	is((outcome("$search, \"workers\": 3", 0))[1], $alone{search}, 'and trains');
 }
