@@ -4,74 +4,49 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "argument.h"
 #include "cluster/cluster_sql.h"
-#include "store/json.h"
+#include "option.h"
 
-typedef enum OptionKind
+static const char *
+affinity_name(int i)
 {
-	OPT_INT,
-	OPT_INT64,
-	OPT_REAL,
-	OPT_BOOL,
-	OPT_AFFINITY
-} OptionKind;
+	static const char *const names[] = {
+		[SL_AFFINITY_NEIGHBORS] = "nearest_neighbors", [SL_AFFINITY_RBF] = "rbf", NULL};
 
-typedef struct Option
-{
-	const char *key;
-	OptionKind kind;
-	size_t offset;
-	double min;
-	double max;
-} Option;
+	return names[i];
+}
 
 #define AT(field) offsetof(SlClusterOptions, field)
 
-static const Option option_table[] = {
-	{"n_init", OPT_INT, AT(kmeans.n_init), 1, 1000000},
-	{"max_iter", OPT_INT, AT(kmeans.max_iter), 1, 1000000},
-	{"tol", OPT_REAL, AT(kmeans.tol), 0, 1e6},
-	{"seed", OPT_INT64, AT(kmeans.seed), 0, 9007199254740992.0},
-	{"standardize", OPT_BOOL, AT(standardize), 0, 0},
-	{"neighbors", OPT_INT, AT(neighbors), 2, 10000},
-	{"affinity", OPT_AFFINITY, AT(affinity), 0, 0},
-	{"gamma", OPT_REAL, AT(gamma), 1e-300, 1e300},
-	{"silhouette_sample", OPT_INT, AT(silhouette_sample), 2, 1000000000},
+static const SlOption option_table[] = {
+	{"n_init", OPT_INT, AT(kmeans.n_init), .min = 1, .max = 1000000},
+	{"max_iter", OPT_INT, AT(kmeans.max_iter), .min = 1, .max = 1000000},
+	{"tol", OPT_REAL, AT(kmeans.tol), .min = 0, .max = 1e6},
+	{"seed", OPT_INT64, AT(kmeans.seed), .min = 0, .max = 9007199254740992.0},
+	{"standardize", OPT_BOOL, .offset = AT(standardize)},
+	{"neighbors", OPT_INT, AT(neighbors), .min = 2, .max = 10000},
+	{"affinity", OPT_NAME, AT(affinity), .name = affinity_name},
+	{"gamma", OPT_REAL, AT(gamma), .min = 1e-300, .max = 1e300},
+	{"silhouette_sample", OPT_INT, AT(silhouette_sample), .min = 2, .max = 1000000000},
+	{.key = NULL},
 };
 
-static const char *const affinity_names[] = {"nearest_neighbors", "rbf"};
 static const char *const method_names[] = {"kmeans", "spectral"};
-
-#define FIELD(type, options, option) (*(type *) ((char *) (options) + (option)->offset))
-#define CONST_FIELD(type, options, option) \
-	(*(const type *) ((const char *) (options) + (option)->offset))
-
-static int
-find_name(const char *name, const char *const *names, int count)
-{
-	for (int i = 0; i < count; i++)
-		if (strcmp(names[i], name) == 0)
-			return i;
-	return -1;
-}
 
 SlClusterMethod
 sl_cluster_method_read(const char *name)
 {
-	int method = find_name(name, method_names, lengthof(method_names));
-
-	if (method < 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unrecognized method \"%s\"", name),
-						errhint("Valid methods are: kmeans, spectral.")));
-	return (SlClusterMethod) method;
+	for (int i = 0; i < (int) lengthof(method_names); i++)
+		if (strcmp(method_names[i], name) == 0)
+			return (SlClusterMethod) i;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized method \"%s\"", name),
+					errhint("Valid methods are: kmeans, spectral.")));
 }
 
 const char *
@@ -80,152 +55,23 @@ sl_cluster_method_name(SlClusterMethod method)
 	return method_names[method];
 }
 
-static void
-wrong_type(const Option *option, const JsonbValue *value)
-{
-	static const char *const wanted[] = {"a whole number", "a whole number", "a number",
-										 "true or false", "a string"};
-
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("option \"%s\" must be %s", option->key, wanted[option->kind]),
-					errdetail("It is of JSON type %s.", sl_json_type(value))));
-}
-
-static double
-read_number(const Option *option, const JsonbValue *value)
-{
-	bool whole = option->kind != OPT_REAL;
-	double number;
-
-	if (value->type != jbvNumeric)
-		wrong_type(option, value);
-	number = sl_json_number(value);
-	if (!(number >= option->min && number <= option->max) ||
-		(whole && number != floor(number)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("option \"%s\" must be %s from %.16g to %.16g", option->key,
-						whole ? "a whole number" : "a number", option->min, option->max),
-				 errdetail("It is %.15g.", number)));
-	return number;
-}
-
-static void
-read_option(SlClusterOptions *options, const Option *option, const JsonbValue *value)
-{
-	char *name;
-
-	switch (option->kind)
-	{
-		case OPT_INT:
-			FIELD(int, options, option) = (int) read_number(option, value);
-			break;
-		case OPT_INT64:
-			FIELD(uint64, options, option) = (uint64) read_number(option, value);
-			break;
-		case OPT_REAL:
-			FIELD(double, options, option) = read_number(option, value);
-			break;
-		case OPT_BOOL:
-			if (value->type != jbvBool)
-				wrong_type(option, value);
-			FIELD(bool, options, option) = value->val.boolean;
-			break;
-		case OPT_AFFINITY:
-			if (value->type != jbvString)
-				wrong_type(option, value);
-			name = sl_json_cstring(value);
-			FIELD(int, options, option) =
-				find_name(name, affinity_names, lengthof(affinity_names));
-			if (FIELD(int, options, option) < 0)
-				ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-								errmsg("unrecognized value \"%s\" for option \"%s\"",
-									   name, option->key),
-								errhint("Valid values are: nearest_neighbors, rbf.")));
-			break;
-	}
-}
-
-static const Option *
-find_option(const char *key)
-{
-	StringInfoData valid;
-
-	initStringInfo(&valid);
-	for (int i = 0; i < (int) lengthof(option_table); i++)
-	{
-		if (strcmp(option_table[i].key, key) == 0)
-			return &option_table[i];
-		appendStringInfo(&valid, "%s%s", i ? ", " : "", option_table[i].key);
-	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unrecognized option \"%s\"", key),
-					errhint("Valid options are: %s.", valid.data)));
-}
-
 void
 sl_cluster_options_read(SlClusterOptions *options, Jsonb *given)
 {
-	JsonbIterator *it;
-	JsonbValue value;
-
 	memset(options, 0, sizeof(*options));
 	*options = (SlClusterOptions){.kmeans = {.n_init = 10, .max_iter = 300, .tol = 1e-4},
 								  .neighbors = 10,
 								  .gamma = 1,
 								  .silhouette_sample = 20000};
-	if (given == NULL)
-		return;
-	if (!JB_ROOT_IS_OBJECT(given))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("options must be a JSON object"),
-						errhint("For example '{\"standardize\": true}'.")));
-	it = JsonbIteratorInit(&given->root);
-	JsonbIteratorNext(&it, &value, true);
-	while (JsonbIteratorNext(&it, &value, true) == WJB_KEY)
-	{
-		const Option *option = find_option(sl_json_cstring(&value));
-
-		JsonbIteratorNext(&it, &value, true);
-		read_option(options, option, &value);
-	}
+	if (given != NULL)
+		sl_options_read_object(options, option_table, given, sl_option_read,
+							   "{\"standardize\": true}");
 }
 
 Jsonb *
 sl_cluster_options_json(const SlClusterOptions *options)
 {
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '{');
-	for (int i = 0; i < (int) lengthof(option_table); i++)
-	{
-		const Option *option = &option_table[i];
-
-		switch (option->kind)
-		{
-			case OPT_INT:
-				sl_json_put_double(&out, option->key, CONST_FIELD(int, options, option));
-				break;
-			case OPT_INT64:
-				sl_json_put_double(&out, option->key,
-								   (double) CONST_FIELD(uint64, options, option));
-				break;
-			case OPT_REAL:
-				sl_json_put_double(&out, option->key,
-								   CONST_FIELD(double, options, option));
-				break;
-			case OPT_BOOL:
-				sl_json_put_bool(&out, option->key, CONST_FIELD(bool, options, option));
-				break;
-			case OPT_AFFINITY:
-				sl_json_put_string(&out, option->key,
-								   affinity_names[CONST_FIELD(int, options, option)]);
-				break;
-		}
-	}
-	appendStringInfoChar(&out, '}');
-	return sl_json_parse(out.data);
+	return sl_options_json(options, option_table);
 }
 
 char *

@@ -47,7 +47,7 @@ cell_name(int i)
 
 #define AT(field) offsetof(SlOptions, field)
 
-static const SlOption option_table[] = {
+const SlOption sl_train_options[] = {
 	{"architecture", OPT_NAME, AT(architecture), 0, 0, sl_arch_name, "\"gru\"",
 	 "the network"},
 	{"hidden_dim", OPT_HIDDEN, AT(hidden), 1, 4096, NULL, "64",
@@ -131,46 +131,8 @@ static const SlOption option_table[] = {
 	{"verbose", OPT_BOOL, AT(verbose), 0, 0, NULL, "true", "report progress by NOTICE"},
 	{"search", OPT_SEARCH, 0, 0, 0, NULL, "{}",
 	 "arrays of values by option: a version for each combination, the best kept"},
+	{.key = NULL},
 };
-
-const SlOption *
-sl_option(int i)
-{
-	return i >= 0 && i < (int) lengthof(option_table) ? &option_table[i] : NULL;
-}
-
-static char *
-valid_keys(void)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; sl_option(i) != NULL; i++)
-		appendStringInfo(&list, "%s%s", i ? ", " : "", option_table[i].key);
-	return list.data;
-}
-
-char *
-sl_option_names(const SlOption *option)
-{
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; option->name(i) != NULL; i++)
-		appendStringInfo(&list, "%s%s", i ? ", " : "", option->name(i));
-	return list.data;
-}
-
-const SlOption *
-sl_option_find(const char *key)
-{
-	for (int i = 0; sl_option(i) != NULL; i++)
-		if (strcmp(option_table[i].key, key) == 0)
-			return &option_table[i];
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unrecognized option \"%s\"", key),
-					errhint("Valid options are: %s.", valid_keys())));
-}
 
 /* options(): the table as rows, for people and for the documentation. */
 Datum
@@ -179,24 +141,14 @@ sl_options_list(PG_FUNCTION_ARGS)
 	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; sl_option(i) != NULL; i++)
+	for (const SlOption *option = sl_train_options; option->key != NULL; option++)
 	{
-		static const char *const kinds[] = {"integer",
-											"integer",
-											"number",
-											"boolean",
-											"boolean or mixed",
-											"name",
-											"integer or array",
-											"array",
-											"object",
-											"object",
-											"object",
-											"object",
-											"integer or half",
-											"array",
-											"text"};
-		const SlOption *option = &option_table[i];
+		static const char *const kinds[] = {
+			"integer",			"integer", "number",
+			"boolean",			"name",	   "boolean or mixed",
+			"integer or array", "array",   "object",
+			"object",			"object",  "object",
+			"integer or half",	"array",   "text"};
 		Datum values[5];
 		bool nulls[5] = {false};
 		char *valid = NULL;

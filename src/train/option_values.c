@@ -3,58 +3,11 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "utils/builtins.h"
 #include "utils/json.h"
 
 #include "store/json.h"
 #include "train/option_table.h"
-
-void
-sl_option_wrong_type(const char *key, const char *wanted, const JsonbValue *value)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("option \"%s\" must be %s", key, wanted),
-					errdetail("It is of JSON type %s.", sl_json_type(value))));
-}
-
-double
-sl_option_number(const char *key, const JsonbValue *value, double min, double max,
-				 bool whole)
-{
-	double number;
-
-	if (value->type != jbvNumeric)
-		sl_option_wrong_type(key, whole ? "a whole number" : "a number", value);
-	number = sl_json_number(value);
-	if (!(number >= min && number <= max) || (whole && number != floor(number)))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("option \"%s\" must be %s from %.16g to %.16g", key,
-							   whole ? "a whole number" : "a number", min, max),
-						errdetail("It is %.15g.", number)));
-	return number;
-}
-
-static void
-read_name(SlOptions *options, const SlOption *option, const JsonbValue *value)
-{
-	char *given;
-
-	if (value->type != jbvString)
-		sl_option_wrong_type(option->key, "a string", value);
-	given = sl_json_cstring(value);
-	for (int i = 0; option->name(i) != NULL; i++)
-		if (strcmp(option->name(i), given) == 0)
-		{
-			*SL_OPTION_FIELD(int, options, option) = i;
-			return;
-		}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized value \"%s\" for option \"%s\"", given, option->key),
-			 errhint("Valid values are: %s.", sl_option_names(option))));
-}
 
 /* Numbers of an array (or one bare number) into out[max_count]; returns how many. */
 static int
@@ -187,30 +140,12 @@ read_text(const SlOption *option, const JsonbValue *value)
 }
 
 void
-sl_option_read(SlOptions *options, const SlOption *option, const JsonbValue *value)
+sl_train_option_read(void *given, const SlOption *option, const JsonbValue *value)
 {
+	SlOptions *options = given;
+
 	switch (option->kind)
 	{
-		case OPT_INT:
-			*SL_OPTION_FIELD(int, options, option) = (int) sl_option_number(
-				option->key, value, option->min, option->max, true);
-			break;
-		case OPT_INT64:
-			*SL_OPTION_FIELD(int64, options, option) = (int64) sl_option_number(
-				option->key, value, option->min, option->max, true);
-			break;
-		case OPT_REAL:
-			*SL_OPTION_FIELD(double, options, option) =
-				sl_option_number(option->key, value, option->min, option->max, false);
-			break;
-		case OPT_BOOL:
-			if (value->type != jbvBool)
-				sl_option_wrong_type(option->key, "true or false", value);
-			*SL_OPTION_FIELD(bool, options, option) = value->val.boolean;
-			break;
-		case OPT_NAME:
-			read_name(options, option, value);
-			break;
 		case OPT_HIDDEN:
 			read_hidden(options, option, value);
 			break;
@@ -248,6 +183,9 @@ sl_option_read(SlOptions *options, const SlOption *option, const JsonbValue *val
 		case OPT_TEXT:
 			*SL_OPTION_FIELD(char *, options, option) = read_text(option, value);
 			break;
+		default:
+			sl_option_read(options, option, value);
+			break;
 	}
 }
 
@@ -277,34 +215,10 @@ put_names(StringInfo out, const char *key, const List *names)
 }
 
 void
-sl_option_write(StringInfo out, const SlOptions *options, const SlOption *option)
+sl_train_option_write(StringInfo out, const SlOptions *options, const SlOption *option)
 {
 	switch (option->kind)
 	{
-		case OPT_INT:
-			sl_json_put_key(out, option->key);
-			if (*SL_OPTION_FIELD(const int, options, option) < option->min)
-				appendStringInfoString(out, "null"); /* not given */
-			else
-				appendStringInfo(out, "%d", *SL_OPTION_FIELD(const int, options, option));
-			break;
-		case OPT_INT64:
-			sl_json_put_double(out, option->key,
-							   *SL_OPTION_FIELD(const int64, options, option));
-			break;
-		case OPT_REAL:
-			sl_json_put_double(out, option->key,
-							   *SL_OPTION_FIELD(const double, options, option));
-			break;
-		case OPT_BOOL:
-			sl_json_put_bool(out, option->key,
-							 *SL_OPTION_FIELD(const bool, options, option));
-			break;
-		case OPT_NAME:
-			sl_json_put_string(
-				out, option->key,
-				option->name(*SL_OPTION_FIELD(const int, options, option)));
-			break;
 		case OPT_HIDDEN:
 			sl_json_put_key(out, option->key);
 			for (int j = 0; j < options->layers; j++)
@@ -348,6 +262,9 @@ sl_option_write(StringInfo out, const SlOptions *options, const SlOption *option
 				appendStringInfoString(out, "null");
 			else
 				escape_json(out, *SL_OPTION_FIELD(char *const, options, option));
+			break;
+		default:
+			sl_option_write(out, options, option);
 			break;
 	}
 }

@@ -13,23 +13,8 @@
 static void
 read_all(SlOptions *options, Jsonb *given)
 {
-	JsonbIterator *it = JsonbIteratorInit(&given->root);
-	JsonbIteratorToken token;
-	JsonbValue value;
-
-	if (!JB_ROOT_IS_OBJECT(given))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("options must be a JSON object"),
-						errhint("For example '{\"epochs\": 50}'.")));
-	JsonbIteratorNext(&it, &value, true);
-	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_KEY)
-	{
-		const SlOption *option = sl_option_find(sl_json_cstring(&value));
-
-		JsonbIteratorNext(&it, &value, true);
-		if (value.type != jbvNull) /* null asks for the default */
-			sl_option_read(options, option, &value);
-	}
+	sl_options_read_object(options, sl_train_options, given, sl_train_option_read,
+						   "{\"epochs\": 50}");
 }
 
 bool
@@ -49,7 +34,7 @@ sl_option_is_searchable(const char *key)
 										   "pretrained",
 										   "item_features_trained",
 										   "workers"};
-	const SlOption *option = sl_option_find(key);
+	const SlOption *option = sl_option_find(sl_train_options, key);
 
 	if (option->kind == OPT_SEARCH || option->kind == OPT_SPLIT ||
 		option->kind == OPT_COLUMNS || option->kind == OPT_BY_CLUSTER)
@@ -63,17 +48,15 @@ sl_option_is_searchable(const char *key)
 void
 sl_options_read(SlOptions *options, SlModelTask task, Jsonb *given, Jsonb *over)
 {
-	const SlOption *option;
-
 	memset(options, 0, sizeof(*options));
 	options->task = task;
-	for (int i = 0; (option = sl_option(i)) != NULL; i++)
+	for (const SlOption *option = sl_train_options; option->key != NULL; option++)
 	{
 		Jsonb *fallback = sl_json_parse(psprintf("{\"v\": %s}", option->fallback));
 		JsonbValue *value = sl_json_get(&fallback->root, "v");
 
 		if (value != NULL)
-			sl_option_read(options, option, value);
+			sl_train_option_read(options, option, value);
 	}
 	options->columns = NULL;
 	options->by_cluster = NULL;
@@ -110,13 +93,12 @@ sl_options_same_target(const SlOptions *a, const SlOptions *b)
 char *
 sl_options_text(const SlOptions *options)
 {
-	const SlOption *option;
 	StringInfoData out;
 
 	initStringInfo(&out);
 	appendStringInfoChar(&out, '{');
-	for (int i = 0; (option = sl_option(i)) != NULL; i++)
-		sl_option_write(&out, options, option);
+	for (const SlOption *option = sl_train_options; option->key != NULL; option++)
+		sl_train_option_write(&out, options, option);
 	appendStringInfoChar(&out, '}');
 	return out.data;
 }

@@ -11,6 +11,7 @@
 #include "model/model.h"
 #include "nn/loss.h"
 #include "nn/optim.h"
+#include "option.h"
 #include "train/split.h"
 #include "train/trainer.h"
 
@@ -131,14 +132,6 @@ extern void sl_options_for_size(SlOptions *options, Jsonb *given, Jsonb *over, i
 
 /* All options as a jsonb text, for the stored version. */
 extern char *sl_options_text(const SlOptions *options);
-
-/* A number in [min, max], whole if asked. */
-extern double sl_option_number(const char *key, const JsonbValue *value, double min,
-							   double max, bool whole);
-
-/* Raises the error for an option of the wrong JSON type. */
-extern void sl_option_wrong_type(const char *key, const char *wanted,
-								 const JsonbValue *value);
 
 /* Whether runs with different values of an option can share one preparation of the data;
  * an unknown option is an error. */

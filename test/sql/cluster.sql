@@ -209,7 +209,7 @@ SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, o
 SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"n_init": "3"}');
 SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"n_init": 0}');
 SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"max_iter": 1.5}');
-SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"standardize": "yes"}');
+SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"standardize": "yes", "n_init": null}');
 SELECT sessionlen.cluster('cluster_x', 'cluster_users', 'user_id', '{x,y}', 2, options => '{"affinity": "cosine"}');
 SELECT sessionlen.elbow('cluster_users', '{x,y}', 3, 2);
 SELECT sessionlen.elbow('cluster_users', '{x,y}', 0, 2);
