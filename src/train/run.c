@@ -162,17 +162,18 @@ check_memory(const SlRun *run, Size limit)
 	return work;
 }
 
-/* Operations of a full step, look-ups of embeddings left out. */
-static double
-step_operations(const SlRun *run)
+double
+sl_run_operations(const SlRun *run, double rows)
 {
-	const SlNetSpec *spec = &run->net->spec;
-	double weights = run->net->params.total;
+	const SlNet *net = run->net;
+	const SlParam *head = &net->params.item[net->head_weight];
+	int scored = run->plan.loss.kind == SL_LOSS_CROSS_ENTROPY ? net->spec.items
+															  : run->plan.negatives;
+	double weights = net->params.dense;
 
-	for (int e = 0; e < spec->embeddings; e++)
-		weights -= (double) spec->vocabulary[e] * spec->embedding_dim[e];
-	return 6 * weights * Min(run->plan.batch_size, run->prepared->set.rows) *
-		   run->plan.sequence_length;
+	if (net->spec.items > 0)
+		weights += (double) scored * (head->cols + 1);
+	return 6 * weights * rows;
 }
 
 int
@@ -181,9 +182,12 @@ sl_run_processes(const SlRun *run, char **reason)
 	int asked = run->options->workers;
 	int shards = sl_train_team_size(run->net, &run->prepared->set, &run->plan);
 	int processes = asked > 0 ? asked : sl_workers_processors();
+	int sequences = Min(run->plan.batch_size, run->prepared->set.rows);
+	double rows = (double) sequences * run->plan.sequence_length;
 
 	*reason = NULL;
-	if (!IsUnderPostmaster || (asked == 0 && step_operations(run) < WORTH_SHARING))
+	if (!IsUnderPostmaster ||
+		(asked == 0 && sl_run_operations(run, rows) < WORTH_SHARING))
 		return 1;
 	if (processes > sl_max_workers)
 	{
@@ -193,8 +197,7 @@ sl_run_processes(const SlRun *run, char **reason)
 	if (processes > shards)
 	{
 		processes = shards;
-		*reason = psprintf("A step of %d sequences has work for %d.",
-						   Min(run->plan.batch_size, run->prepared->set.rows), shards);
+		*reason = psprintf("A step of %d sequences has work for %d.", sequences, shards);
 	}
 	return processes;
 }

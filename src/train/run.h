@@ -49,6 +49,9 @@ extern void sl_run_step(void *arg, const SlProgress *progress);
 extern void sl_run_epoch(void *arg, const SlEpoch *epoch);
 extern bool sl_run_should_stop(void *arg);
 
+/* Of training on so many rows; look-ups take none, nor items that are not scored. */
+extern double sl_run_operations(const SlRun *run, double rows);
+
 /* How many processes a step of it is worth, and in *reason why not as many as were asked
  * for. */
 extern int sl_run_processes(const SlRun *run, char **reason);

@@ -24,25 +24,14 @@ typedef struct Together
 	SlWorkers *workers;
 } Together;
 
-/* Operations of a whole training, look-ups of embeddings left out. */
-static double
-run_operations(const SlRun *run)
-{
-	const SlNetSpec *spec = &run->net->spec;
-	double weights = run->net->params.total;
-
-	for (int e = 0; e < spec->embeddings; e++)
-		weights -= (double) spec->vocabulary[e] * spec->embedding_dim[e];
-	return 6 * weights * run->prepared->part_rows[SL_TRAIN] * run->plan.epochs;
-}
-
 static int
 choose_processes(const SlRun *first, int networks)
 {
 	int asked = first->options->workers;
 	int processes = asked > 0 ? asked : sl_workers_processors();
 	bool clusters = first->call->clusters != NULL;
-	double operations = run_operations(first) * (clusters ? 1 : networks);
+	double rows = (double) first->prepared->part_rows[SL_TRAIN] * first->plan.epochs;
+	double operations = sl_run_operations(first, rows) * (clusters ? 1 : networks);
 	char *reason;
 
 	if (!IsUnderPostmaster || (asked == 0 && operations < WORTH_STARTING))
