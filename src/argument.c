@@ -19,3 +19,13 @@ sl_required_text(FunctionCallInfo fcinfo, int number, const char *name, const ch
 				 errmsg("%s must not be null", name), hint ? errhint("%s", hint) : 0));
 	return sl_text_argument(fcinfo, number);
 }
+
+MemoryContext
+sl_aggregate_context(FunctionCallInfo fcinfo)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "support function of an aggregate called outside of one");
+	return context;
+}

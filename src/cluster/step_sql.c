@@ -16,6 +16,7 @@
 #include "varatt.h"
 #endif
 
+#include "argument.h"
 #include "cluster/step.h"
 
 PG_FUNCTION_INFO_V1(sl_kmeans_step_add);
@@ -23,16 +24,6 @@ PG_FUNCTION_INFO_V1(sl_kmeans_step_combine);
 PG_FUNCTION_INFO_V1(sl_kmeans_step_serial);
 PG_FUNCTION_INFO_V1(sl_kmeans_step_deserial);
 PG_FUNCTION_INFO_V1(sl_kmeans_step_final);
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "kmeans_step() support function called outside of an aggregate");
-	return context;
-}
 
 static SlStep *
 new_step(MemoryContext context, int k, int columns)
@@ -97,7 +88,7 @@ same_centroids(const SlStep *step, ArrayType *array)
 Datum
 sl_kmeans_step_add(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = sl_aggregate_context(fcinfo);
 	SlStep *step = PG_ARGISNULL(0) ? NULL : (SlStep *) PG_GETARG_POINTER(0);
 	ArrayType *point, *centroids;
 	const double *x;
@@ -137,7 +128,7 @@ sl_kmeans_step_add(PG_FUNCTION_ARGS)
 Datum
 sl_kmeans_step_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = sl_aggregate_context(fcinfo);
 	SlStep *to = PG_ARGISNULL(0) ? NULL : (SlStep *) PG_GETARG_POINTER(0);
 	SlStep *from = PG_ARGISNULL(1) ? NULL : (SlStep *) PG_GETARG_POINTER(1);
 
@@ -165,7 +156,7 @@ sl_kmeans_step_serial(PG_FUNCTION_ARGS)
 	Size size;
 	bytea *result;
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	size = sl_step_wire_size(step->k, step->columns);
 	if (size == 0 || size > MaxAllocSize - VARHDRSZ)
 		ereport(ERROR,
@@ -195,7 +186,7 @@ sl_kmeans_step_deserial(PG_FUNCTION_ARGS)
 	int k, columns;
 	SlStep *step;
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	check_bytes(sl_step_check(bytes, VARSIZE_ANY_EXHDR(input), &k, &columns));
 	step = new_step(CurrentMemoryContext, k, columns);
 	check_bytes(sl_step_read(step, bytes));
@@ -211,7 +202,7 @@ sl_kmeans_step_final(PG_FUNCTION_ARGS)
 	Datum values[3];
 	bool nulls[3] = {false};
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	if (step == NULL)
 		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)

@@ -17,6 +17,7 @@
 #include "varatt.h"
 #endif
 
+#include "argument.h"
 #include "metric/metric.h"
 #include "metric/metric_sql.h"
 
@@ -32,16 +33,6 @@ typedef struct SlValues
 
 /* Sessions are short and there are many of them: start small. */
 #define VALUES_START 8
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "metric function called in non-aggregate context");
-	return context;
-}
 
 static SlValues *
 make_values(MemoryContext context, SlValueKind kind, size_t capacity)
@@ -80,8 +71,9 @@ reserve_values(SlValues *state, size_t extra)
 static uint64_t *
 next_row(FunctionCallInfo fcinfo, SlValueKind kind, SlValues **state)
 {
-	*state = PG_ARGISNULL(0) ? make_values(aggregate_context(fcinfo), kind, VALUES_START)
-							 : (SlValues *) PG_GETARG_POINTER(0);
+	*state = PG_ARGISNULL(0)
+				 ? make_values(sl_aggregate_context(fcinfo), kind, VALUES_START)
+				 : (SlValues *) PG_GETARG_POINTER(0);
 	if ((*state)->kind != kind)
 		elog(ERROR, "metric state of kind %d, not %d", (*state)->kind, kind);
 	reserve_values(*state, 1);
@@ -103,7 +95,7 @@ keep_double(FunctionCallInfo fcinfo, SlValueKind kind, double value)
 	SlValues *state;
 	uint64_t *row;
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	row = next_row(fcinfo, kind, &state);
 	memcpy(row, &value, sizeof(value));
 	PG_RETURN_POINTER(state);
@@ -155,7 +147,7 @@ keep_position(FunctionCallInfo fcinfo, bool right)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"position\" must not be null"),
 						errhint("Leave such rows out with FILTER.")));
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	row.position = PG_GETARG_INT64(3);
 	row.right = right;
 	place = next_row(fcinfo, SL_VALUES_POSITION, &state);
@@ -198,7 +190,7 @@ PG_FUNCTION_INFO_V1(sl_metric_values_combine);
 Datum
 sl_metric_values_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = sl_aggregate_context(fcinfo);
 	SlValues *other;
 	SlValues *state;
 	size_t words;
@@ -226,7 +218,7 @@ sl_metric_values_serial(PG_FUNCTION_ARGS)
 	size_t size;
 	bytea *result;
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	size = sl_values_serial_size(state->kind, state->count);
 	if (size == 0 || size > MaxAllocSize - VARHDRSZ)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -259,7 +251,7 @@ sl_metric_values_deserial(PG_FUNCTION_ARGS)
 	size_t count;
 	const char *wrong;
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	wrong = sl_values_parse(bytes, VARSIZE_ANY_EXHDR(serial), &kind, &count);
 	if (wrong != NULL)
 		reject_serial(wrong);
@@ -306,7 +298,7 @@ sorted_copy(FunctionCallInfo fcinfo, SlValueKind kind, size_t *count)
 	size_t size;
 	void *copy;
 
-	(void) aggregate_context(fcinfo);
+	(void) sl_aggregate_context(fcinfo);
 	state = PG_ARGISNULL(0) ? NULL : (SlValues *) PG_GETARG_POINTER(0);
 	if (state == NULL || state->count == 0)
 		return NULL;

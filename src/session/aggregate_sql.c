@@ -25,6 +25,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "argument.h"
+
 #define NEW_EVENTS 16
 #define FIRST_ROOM 64
 #define FOLD_EVENTS \
@@ -52,16 +54,6 @@ PG_FUNCTION_INFO_V1(sl_sessions_combine);
 PG_FUNCTION_INFO_V1(sl_sessions_serial);
 PG_FUNCTION_INFO_V1(sl_sessions_deserial);
 PG_FUNCTION_INFO_V1(sl_sessions_final);
-
-static MemoryContext
-aggregate_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "sessions() support function called outside of an aggregate");
-	return context;
-}
 
 /* The size of an array of so many, in bytes. */
 static size_t
@@ -264,7 +256,7 @@ add_event(FunctionCallInfo fcinfo, int duration_arg, int gap_arg)
 
 	if (state == NULL)
 	{
-		state = new_state(aggregate_context(fcinfo), sl_gap_arg(gap), 0);
+		state = new_state(sl_aggregate_context(fcinfo), sl_gap_arg(gap), 0);
 		state->gap_seen = *gap;
 	}
 	else if (unlikely(gap->time != state->gap_seen.time ||
@@ -303,7 +295,7 @@ sl_sessions_add_duration(PG_FUNCTION_ARGS)
 Datum
 sl_sessions_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext context = sl_aggregate_context(fcinfo);
 	SlEventState *to = PG_ARGISNULL(0) ? NULL : (SlEventState *) PG_GETARG_POINTER(0);
 	SlEventState *from = PG_ARGISNULL(1) ? NULL : (SlEventState *) PG_GETARG_POINTER(1);
 
@@ -326,7 +318,7 @@ sl_sessions_combine(PG_FUNCTION_ARGS)
 Datum
 sl_sessions_serial(PG_FUNCTION_ARGS)
 {
-	aggregate_context(fcinfo);
+	sl_aggregate_context(fcinfo);
 
 	SlEventState *state = (SlEventState *) PG_GETARG_POINTER(0);
 
@@ -368,7 +360,7 @@ check_wire(SlWireStatus status)
 Datum
 sl_sessions_deserial(PG_FUNCTION_ARGS)
 {
-	aggregate_context(fcinfo);
+	sl_aggregate_context(fcinfo);
 
 	bytea *input = PG_GETARG_BYTEA_PP(0);
 	const uint8_t *bytes = (const uint8_t *) VARDATA_ANY(input);
@@ -482,7 +474,7 @@ new_array(const SlElementType *type, size_t sessions)
 Datum
 sl_sessions_final(PG_FUNCTION_ARGS)
 {
-	aggregate_context(fcinfo);
+	sl_aggregate_context(fcinfo);
 
 	SlEventState *state = PG_ARGISNULL(0) ? NULL : (SlEventState *) PG_GETARG_POINTER(0);
 
