@@ -97,22 +97,6 @@ check_owner(const char *name)
 		not_owner(name);
 }
 
-/* float8[] of n numbers, copied. */
-static Datum
-float8_array(const double *data, int n)
-{
-	Size bytes = ARR_OVERHEAD_NONULLS(1) + sizeof(double) * (Size) n;
-	ArrayType *array = palloc0(bytes);
-
-	SET_VARSIZE(array, bytes);
-	array->ndim = 1;
-	array->elemtype = FLOAT8OID;
-	ARR_DIMS(array)[0] = n;
-	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), data, sizeof(double) * (Size) n);
-	return PointerGetDatum(array);
-}
-
 static Datum
 text_array(char **texts, int n)
 {
@@ -155,8 +139,10 @@ store_clustering(const Call *call, const SlClusterInput *input, const SlClusterF
 		JsonbPGetDatum(sl_cluster_options_json(&call->options)),
 		Int32GetDatum(fit->k),
 		Int64GetDatum(input->points.count),
-		input->mean ? float8_array(input->mean, d) : (Datum) 0,
-		input->mean ? float8_array(input->deviation, d) : (Datum) 0,
+		input->mean ? PointerGetDatum(sl_number_array(FLOAT8OID, input->mean, d))
+					: (Datum) 0,
+		input->mean ? PointerGetDatum(sl_number_array(FLOAT8OID, input->deviation, d))
+					: (Datum) 0,
 		Int32GetDatum(fit->iterations),
 		Float8GetDatum(fit->inertia),
 		Float8GetDatum(silhouette),
@@ -198,7 +184,7 @@ store_centroids(const Call *call, const SlClusterInput *input, const SlClusterFi
 		args[0] = CStringGetTextDatum(call->name);
 		args[1] = Int32GetDatum(c);
 		args[2] = Int64GetDatum(fit->size[c]);
-		args[3] = float8_array(centroid, d);
+		args[3] = PointerGetDatum(sl_number_array(FLOAT8OID, centroid, d));
 		sl_query(
 			"INSERT INTO sessionlen.cluster_centroids (name, cluster, size, centroid) "
 			"VALUES ($1, $2, $3, $4)",
@@ -250,7 +236,8 @@ store_chunk(const Call *call, const SlClusterInput *input, const SlClusterData *
 	args[2] = PointerGetDatum(construct_array(key, n, TEXTOID, -1, false, TYPALIGN_INT));
 	args[3] = PointerGetDatum(
 		construct_array(cluster, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
-	args[4] = with_points ? float8_array(point, n * d) : (Datum) 0;
+	args[4] = with_points ? PointerGetDatum(sl_number_array(FLOAT8OID, point, n * d))
+						  : (Datum) 0;
 	sl_query(
 		"INSERT INTO sessionlen.cluster_label_chunks (name, chunk, keys, clusters, points) "
 		"VALUES ($1, $2, $3, $4, $5)",

@@ -102,16 +102,9 @@ static Datum
 vectors_array(const SlWord2vec *w, int from, int n)
 {
 	Size dims = w->options.dim;
-	Size bytes = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * dims * n;
-	ArrayType *array = palloc0(bytes);
-	float *data;
+	ArrayType *array = sl_number_array(FLOAT4OID, NULL, (int) (dims * n));
+	float *data = (float *) ARR_DATA_PTR(array);
 
-	SET_VARSIZE(array, bytes);
-	array->ndim = 1;
-	array->elemtype = FLOAT4OID;
-	ARR_DIMS(array)[0] = (int) (dims * n);
-	ARR_LBOUND(array)[0] = 1;
-	data = (float *) ARR_DATA_PTR(array);
 	for (int i = 0; i < n; i++)
 		memcpy(data + dims * i, w->vector + (Size) (from + i) * w->width,
 			   sizeof(float) * dims);

@@ -1,5 +1,6 @@
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
@@ -48,6 +49,24 @@ void
 sl_query_read(const char *sql, int count, Oid *types, Datum *args)
 {
 	execute(sql, count, types, args, NULL, true);
+}
+
+/* construct_array() would take a Datum for each. */
+ArrayType *
+sl_number_array(Oid type, const void *data, int n)
+{
+	Size width = type == FLOAT4OID ? sizeof(float) : sizeof(double);
+	Size bytes = ARR_OVERHEAD_NONULLS(1) + width * (Size) n;
+	ArrayType *array = palloc0(bytes);
+
+	SET_VARSIZE(array, bytes);
+	array->ndim = 1;
+	array->elemtype = type;
+	ARR_DIMS(array)[0] = n;
+	ARR_LBOUND(array)[0] = 1;
+	if (data != NULL)
+		memcpy(ARR_DATA_PTR(array), data, width * (Size) n);
+	return array;
 }
 
 uint64

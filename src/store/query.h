@@ -1,11 +1,12 @@
 /*
- * query.h: one SPI call on our own tables (SPI must be connected), and what a call site
- * may keep from one call to the next.
+ * query.h: one SPI call on our own tables (SPI must be connected), arrays for it, and
+ * what a call site may keep from one call to the next.
  */
 #ifndef SL_QUERY_H
 #define SL_QUERY_H
 
 #include "executor/spi.h"
+#include "utils/array.h"
 
 /*
  * Our own statements, which read nothing but our own tables, mean pg_catalog's operators,
@@ -23,6 +24,9 @@ extern void sl_query(const char *sql, int count, Oid *types, Datum *args,
 
 /* The same for a SELECT that sees what the calling statement sees. */
 extern void sl_query_read(const char *sql, int count, Oid *types, Datum *args);
+
+/* A real[] or float8[] of n numbers, copied; data NULL: zeros. */
+extern ArrayType *sl_number_array(Oid type, const void *data, int n);
 
 /*
  * Tells snapshots and roles apart that may see different rows.  A call site can outlive

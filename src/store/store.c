@@ -311,22 +311,6 @@ sl_store_vocabularies(const char *model, int version, const SlInputs *inputs,
 	MemoryContextDelete(scratch);
 }
 
-/* real[] of n floats, copied. */
-static Datum
-real_array(const float *data, int n)
-{
-	Size bytes = ARR_OVERHEAD_NONULLS(1) + sizeof(float) * (Size) n;
-	ArrayType *array = palloc0(bytes);
-
-	SET_VARSIZE(array, bytes);
-	array->ndim = 1;
-	array->elemtype = FLOAT4OID;
-	ARR_DIMS(array)[0] = n;
-	ARR_LBOUND(array)[0] = 1;
-	memcpy(ARR_DATA_PTR(array), data, sizeof(float) * (Size) n);
-	return PointerGetDatum(array);
-}
-
 void
 sl_store_weights(const char *model, int version, int cluster, const SlParams *params,
 				 const float *value)
@@ -343,8 +327,8 @@ sl_store_weights(const char *model, int version, int cluster, const SlParams *pa
 
 		for (size_t from = 0; from < n; from += CHUNK)
 		{
-			Datum data =
-				real_array(value + param->offset + from, (int) Min(n - from, CHUNK));
+			ArrayType *data = sl_number_array(FLOAT4OID, value + param->offset + from,
+											  (int) Min(n - from, CHUNK));
 			Datum args[] = {
 				CStringGetTextDatum(model),
 				Int32GetDatum(version),
@@ -352,7 +336,7 @@ sl_store_weights(const char *model, int version, int cluster, const SlParams *pa
 				Int32GetDatum(from / CHUNK),
 				PointerGetDatum(construct_array(shape, param->cols > 0 ? 2 : 1, INT4OID,
 												sizeof(int32), true, TYPALIGN_INT)),
-				data,
+				PointerGetDatum(data),
 				Int32GetDatum(cluster),
 			};
 
@@ -362,7 +346,7 @@ sl_store_weights(const char *model, int version, int cluster, const SlParams *pa
 				"INSERT INTO sessionlen.weights (model, version, name, chunk, shape, data, "
 				"cluster) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 				lengthof(types), types, args, nulls);
-			pfree(DatumGetPointer(data));
+			pfree(data);
 		}
 	}
 }
@@ -380,8 +364,9 @@ sl_store_checkpoint(const char *model, int version, const SlTrainState *state,
 	for (int m = 0; m < moments; m++)
 		for (size_t from = 0; from < total; from += CHUNK)
 		{
-			Datum data = real_array(state->moments + m * total + from,
-									(int) Min(total - from, CHUNK));
+			ArrayType *data =
+				sl_number_array(FLOAT4OID, state->moments + m * total + from,
+								(int) Min(total - from, CHUNK));
 			Datum args[] = {
 				name,
 				Int32GetDatum(version),
@@ -389,14 +374,14 @@ sl_store_checkpoint(const char *model, int version, const SlTrainState *state,
 				Int32GetDatum(from / CHUNK),
 				Int64GetDatum(state->step),
 				Float8GetDatum(state->mu_product),
-				data,
+				PointerGetDatum(data),
 			};
 
 			sl_query(
 				"INSERT INTO sessionlen.checkpoints (model, version, moment, chunk, step, "
 				"mu_product, data) VALUES ($1, $2, $3, $4, $5, $6, $7)",
 				lengthof(types), types, args, NULL);
-			pfree(DatumGetPointer(data));
+			pfree(data);
 		}
 }
 
