@@ -15,6 +15,9 @@
 
 suites=${SUITES:-"15:bookworm 17:trixie 18:sid"}
 clean_suite=${SUITE:-bookworm}
+# The checkout in a root.  Root's home is closed to user postgres, so nothing passes here
+# that reads the sources where they are instead of the copy made for that user.
+checkout=/root/sessionlen
 
 if [ "$(id -u)" != 0 ]; then
 	exec sudo --preserve-env=SUITES,SUITE,MIRROR,TESTS,KEEP "$0" "$@"
@@ -55,11 +58,11 @@ in_root()
 compile()
 {
 	in_root "$1" /bin/sh -c '
-		rm -rf /tmp/build && cp -r /root/sessionlen /tmp/build && cd /tmp/build &&
+		rm -rf /tmp/build && cp -r "$3" /tmp/build && cd /tmp/build &&
 		make -s CC="$2" PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config \
 			COPT="-Werror $(test "$2" = gcc || echo -Wno-unknown-warning-option \
 				-Wno-ignored-optimization-argument)"' \
-		sh "$2" "$3" >"$work/log" 2>&1 && ! grep -q 'warning:' "$work/log" && return
+		sh "$2" "$3" "$checkout" >"$work/log" 2>&1 && ! grep -q 'warning:' "$work/log" && return
 	tail -n 60 "$work/log"
 	return 1
 }
@@ -82,7 +85,7 @@ one_server()
 			bad=1
 		fi
 	done
-	in_root "$dir" make -s -C /root/sessionlen check 2>&1 | tee "$work/log"
+	in_root "$dir" make -s -C "$checkout" check 2>&1 | tee "$work/log"
 	[ "${PIPESTATUS[0]}" = 0 ] || bad=1
 	count=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$work/log" | tail -n 1)
 	summary+=("$line ${count:-the tests did not run}")
@@ -92,9 +95,9 @@ one_server()
 
 copy_sources()
 {
-	mkdir "$1/root/sessionlen"
+	mkdir "$1$checkout"
 	(cd "$sl_top" && sl_files | tar -c --no-recursion --null -T -) |
-		tar -x -C "$1/root/sessionlen" --no-same-owner
+		tar -x -C "$1$checkout" --no-same-owner
 }
 
 check_matrix()
@@ -125,16 +128,16 @@ step()
 
 check_clean()
 {
-	local dir=$work/root bad=0 in='make -s -C /root/sessionlen'
+	local dir=$work/root bad=0 in="make -s -C $checkout"
 	make_root "$dir" "$clean_suite" '' ca-certificates,git,make || return
-	git -c safe.directory='*' clone -q --no-hardlinks "$sl_top" "$dir/root/sessionlen" ||
+	git -c safe.directory='*' clone -q --no-hardlinks "$sl_top" "$dir$checkout" ||
 		copy_sources "$dir"
-	step ".ci/run" in_root "$dir" /root/sessionlen/.ci/run || bad=1
+	step ".ci/run" in_root "$dir" "$checkout/.ci/run" || bad=1
 	NETWORK=none step "make check without network" in_root "$dir" $in check || bad=1
 	step "make demo" in_root "$dir" $in demo demo-stop || bad=1
 	step "the checkout is unchanged and nothing is left" in_root "$dir" /bin/sh -c '
-		cd /root/sessionlen && git status --porcelain --ignored && ls /var/tmp &&
-		test -z "$(git status --porcelain --ignored; ls /var/tmp)"' || bad=1
+		cd "$1" && git status --porcelain --ignored && ls /var/tmp &&
+		test -z "$(git status --porcelain --ignored; ls /var/tmp)"' sh "$checkout" || bad=1
 	printf '%s\n' "${summary[@]}"
 	return $bad
 }
