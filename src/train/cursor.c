@@ -208,11 +208,10 @@ sl_cursor_target(SlCursor *cursor)
 	if (cursor->isnull[SL_COLUMN_TARGET])
 		return NAN;
 	old = MemoryContextSwitchTo(cursor->batch); /* detoasted values go with it */
-	y = sl_value_number(&cursor->reader[SL_COLUMN_TARGET],
-						cursor->value[SL_COLUMN_TARGET], cursor->target);
+	y = (cursor->labels ? sl_value_class : sl_value_number)(
+		&cursor->reader[SL_COLUMN_TARGET], cursor->value[SL_COLUMN_TARGET],
+		cursor->target);
 	MemoryContextSwitchTo(old);
-	if (cursor->labels)
-		sl_value_check_label(y, cursor->target);
 	return y;
 }
 

@@ -265,10 +265,10 @@ sl_input_cell(const SlInput *input, SlValueReader *reader, Datum value, bool isn
 		cell.code = sl_vocabulary_code(input->vocabulary, text);
 		pfree(text);
 	}
+	else if (input->role == SL_ROLE_TARGET)
+		cell.number = sl_value_class(reader, value, input->name);
 	else
 		cell.number = sl_value_number(reader, value, input->name);
-	if (input->role == SL_ROLE_TARGET)
-		sl_value_check_label(cell.number, input->name);
 	return cell;
 }
 

@@ -143,14 +143,25 @@ sl_value_number(const SlValueReader *reader, Datum value, const char *column)
 	return number;
 }
 
-void
-sl_value_check_label(double number, const char *column)
+double
+sl_value_class(const SlValueReader *reader, Datum value, const char *column)
 {
+	static const char hint[] = "Give a boolean, 0 or 1, or NULL where it is unknown.";
+	double number;
+
+	if (!sl_value_is_number(reader))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" must be of a boolean or numeric type", column),
+				 errdetail("It is of type %s.", format_type_be(reader->type)),
+				 errhint("%s", hint)));
+	number = sl_value_number(reader, value, column);
 	if (number != 0 && number != 1)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("column \"%s\" holds %.15g, which is neither 0 nor 1",
 							   column, number),
-						errhint("Give a boolean, 0 or 1, or NULL where it is unknown.")));
+						errhint("%s", hint)));
+	return number;
 }
 
 char *

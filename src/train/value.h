@@ -44,8 +44,9 @@ extern bool sl_value_is_number(const SlValueReader *reader);
 extern double sl_value_number(const SlValueReader *reader, Datum value,
 							  const char *column);
 
-/* Refuses what is not the label of one of two classes, 0 or 1. */
-extern void sl_value_check_label(double number, const char *column);
+/* The label of one of two classes, 0 or 1; anything else is an error. */
+extern double sl_value_class(const SlValueReader *reader, Datum value,
+							 const char *column);
 
 /* A palloc'd text, as the session shows the value; fold: lower-cased and trimmed. */
 extern char *sl_value_text(SlValueReader *reader, Datum value, bool fold);
