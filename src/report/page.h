@@ -33,6 +33,8 @@ extern void sl_page_clusters(SlHtml *page, const SlReported *reported);
 extern void sl_page_evaluate(const SlReported *reported, const char *source,
 							 const char *columns);
 extern void sl_page_scores(SlHtml *page, const SlReported *reported, const char *source);
+/* Of classes, how often probabilities came true. */
+extern void sl_page_calibration(SlHtml *page, const SlPredicted *predicted);
 
 /* The foot of every page: who wrote it, and when. */
 extern void sl_page_close(SlHtml *page);

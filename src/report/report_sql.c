@@ -24,7 +24,7 @@ typedef struct Report
 	const char *source;			/* given by the caller, or NULL */
 	bool gone;					/* it is not there */
 	bool quantity;				/* the target is one, and not a class or an item */
-	SlPredictions *predictions; /* of a quantity; NULL where the source is gone */
+	SlPredictions *predictions; /* NULL where the source is gone, and of items */
 	SlLearning *learning;
 	bool clusters; /* there is a network for each */
 	SlScore score[SL_PREDICTORS];
@@ -279,21 +279,14 @@ table_of_samples(Report *r)
 }
 
 static void
-section_predictions(Report *r)
+figures_of_quantities(Report *r, const SlPredicted *predicted)
 {
 	SlHtml *page = &r->page;
-	SlPredictions *p = r->predictions;
-	SlPredicted predicted;
-	size_t edge;
+	const SlPredictions *p = r->predictions;
+	size_t edge = sl_points_at_edge(predicted);
 
-	if (p == NULL || p->rows == 0)
-		return;
-	predicted = sl_predicted(r->reported, p, "test");
-	edge = sl_points_at_edge(&predicted);
-	sl_html_section(page, "predictions", "Predictions");
-	sl_put(&page->out, "<div class=\"charts\">\n");
 	sl_html_figure(page);
-	sl_plot_predicted(&page->out, "sl-predictions", &predicted, SL_PANEL_FIRST);
+	sl_plot_predicted(&page->out, "sl-predictions", predicted, SL_PANEL_FIRST);
 	sl_html_figure_end(
 		page,
 		psprintf(
@@ -302,13 +295,33 @@ section_predictions(Report *r)
 			p->drawn_rows < p->rows ? ", one from each of as many equal stretches" : "",
 			edge > 0 ? psprintf("; %zu below the axes stand at their edge", edge) : ""));
 	sl_html_figure(page);
-	sl_plot_predicted(&page->out, "sl-residuals", &predicted, SL_PANEL_SECOND);
+	sl_plot_predicted(&page->out, "sl-residuals", predicted, SL_PANEL_SECOND);
 	sl_html_figure_end(
 		page, "Boxes hold the middle half of all held-out rows, lines reach from the "
 			  "10 % to the 90 % quantile, the middle line is the median.");
+}
+
+static void
+section_predictions(Report *r)
+{
+	SlHtml *page = &r->page;
+	SlPredicted predicted;
+
+	if (r->predictions == NULL || r->predictions->rows == 0)
+		return;
+	predicted = sl_predicted(r->reported, r->predictions, "test");
+	sl_html_section(page, "predictions", "Predictions");
+	sl_put(&page->out, "<div class=\"charts\">\n");
+	if (r->quantity)
+		figures_of_quantities(r, &predicted);
+	else
+		sl_page_calibration(page, &predicted);
 	sl_put(&page->out, "</div>\n");
-	table_of_bands(r);
-	table_of_points(r);
+	if (r->quantity)
+	{
+		table_of_bands(r);
+		table_of_points(r);
+	}
 	sl_put(&page->out, "<h3>Row by row</h3>\n");
 	table_of_samples(r);
 	sl_html_section_end(page);
@@ -557,10 +570,10 @@ read_all(Report *r, const char *model, const char *source)
 	r->source = source;
 	r->quantity = strcmp(r->reported->task, "regression") == 0;
 	r->gone = source == NULL && sl_source_is_gone(r->reported->server_source);
-	if (r->gone || !r->quantity)
+	if (r->gone || strcmp(r->reported->task, "next_items") == 0)
 		return;
 	r->predictions = sl_read_predictions(r->reported, source, "test");
-	for (int i = 0; i < SL_PREDICTORS && r->predictions->rows > 0; i++)
+	for (int i = 0; r->quantity && i < SL_PREDICTORS && r->predictions->rows > 0; i++)
 		sl_score_rows(r->predictions->row, r->predictions->rows, SL_ALL_CLUSTERS, i,
 					  r->predictions->scratch, &r->score[i]);
 }

@@ -132,6 +132,17 @@ item_scores(SlHtml *page, const SlReported *reported, const char *source)
 }
 
 void
+sl_page_calibration(SlHtml *page, const SlPredicted *predicted)
+{
+	sl_html_figure(page);
+	sl_plot_calibration(&page->out, "sl-calibration", predicted);
+	sl_html_figure_end(
+		page, psprintf("%s rows by tenths of the predicted probability. On the dashed "
+					   "line as many were true as the probability says.",
+					   sl_count_text((int64) predicted->summary->rows)));
+}
+
+void
 sl_page_scores(SlHtml *page, const SlReported *reported, const char *source)
 {
 	if (strcmp(reported->task, "next_items") == 0)

@@ -207,6 +207,11 @@ SELECT substring(d FROM 'of \d+ rows') AS rows, d LIKE '%:' || e.said || '. On%'
 				  FROM (SELECT avg(prediction) AS p, avg(actual) AS a FROM sessionlen.predictions('report_skip2')
 						 WHERE actual IS NOT NULL GROUP BY floor(prediction * 10)) b) e;
 SELECT sessionlen.plot_predictions('report_items');
+-- Their pages have it too.
+SELECT m, report_text(page, '//h:section[@id = "predictions"]//s:svg/s:title/text()') AS drawn,
+	   report_text(page, '//h:nav//h:a[@href = "#predictions"]/text()') AS contents,
+	   report_count(page, '//h:section[@id = "predictions"]//h:tbody/h:tr') AS samples
+  FROM unnest('{report_skip,report_binary,report_items}'::text[]) m, sessionlen.report(m) page;
 
 -- Nothing a user names becomes markup, whatever it is.
 CREATE TABLE "report <b onclick='x'>&t" AS
