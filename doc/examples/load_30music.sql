@@ -1,13 +1,17 @@
--- load_30music.sql: loads slices of the 30Music listening data.
+-- load_30music.sql: loads the 30Music listening data, the archive as published or slices.
 --
 --     psql -v folder=/path/to/30music -f doc/examples/load_30music.sql
 --
--- The folder's files 30music*.txt are tab-separated UserId SessionId ItemId Time ArtistId
--- with a header line, Time in seconds since 1970.  Fills the tables plays, users and
--- rejects of the current schema and makes them if they are missing.  Names are the
--- numbers of artists and items, durations are unknown, and the publisher's
--- SessionId is not kept.  Rows occur twice: each play is loaded once, and loading again
--- adds nothing.
+-- A folder with relations/events.idomaar is the unpacked archive: idomaar_lines.sql says
+-- what is taken from it.  Otherwise the folder's files 30music*.txt are tab-separated UserId
+-- SessionId ItemId Time ArtistId with a header line, Time in seconds since 1970; names are
+-- the numbers of artists and items, and durations are unknown.
+--
+-- Fills the tables plays, users and rejects of the current schema and makes them if they
+-- are missing; from the archive track_metadata too.  The publisher's sessions, which it cut
+-- by a rule of its own, are not kept.  Rows occur twice: each play is loaded once, and
+-- loading again adds nothing; a line that can't be used goes to rejects with its number and
+-- the reason and stops nothing.
 
 \set ON_ERROR_STOP on
 \if :{?folder}
@@ -16,13 +20,33 @@
 	DO $$ BEGIN RAISE 'the variable folder is not set'; END $$;
 \endif
 
+SELECT current_setting('server_encoding') <> 'UTF8' AS wrong_encoding \gset
+\if :wrong_encoding
+	DO $$ BEGIN RAISE 'the database must have encoding UTF8'; END $$;
+\endif
+
+\set here `pwd`
+\cd :folder
+\set archive `test -e relations/events.idomaar && echo true || echo false`
+\cd :here
+
+\if :archive
+	\ir track_metadata.sql
+\endif
+
 BEGIN;
 SET LOCAL work_mem = '256MB';
+SET LOCAL maintenance_work_mem = '512MB';
 \ir plays_tables.sql
+
+\if :archive
+
+\ir idomaar_lines.sql
+
+\else
 
 CREATE TEMPORARY TABLE play_line (line text) ON COMMIT DROP;
 
-\set here `pwd`
 \cd :folder
 \copy play_line from program 'awk "{print FILENAME \"\t\" FNR \"\t\" \$0}" 30music*.txt | tr "\000\001\002\r" "    "; ls 30music*.txt > /dev/null' with (format csv, delimiter E'\x02', quote E'\x01', encoding 'LATIN1')
 \cd :here
@@ -47,6 +71,9 @@ SELECT f[1], f[2]::bigint, f[3],
  WHERE NOT (f[2] = '1' AND f[3] = 'UserId');
 
 DELETE FROM rejects WHERE file LIKE '30music%.txt';
+
+\endif
+
 \ir plays_insert.sql
 COMMIT;
 VACUUM ANALYZE plays;

@@ -171,6 +171,120 @@ for my $time ('', ' again')
 		"rejected lines$time");
 }
 
+# ---- 30Music, the archive ----
+
+my $archive = "$empty/30 music";
+
+sub write_lines
+{
+	my ($file, @lines) = @_;
+
+	append_to_file("$archive/$file.idomaar", join('', map { "$_\n" } @lines));
+}
+
+sub event
+{
+	my ($number, $time, $user, $track) = @_;
+
+	return qq(event.play\t$number\t$time\t{"playtime":176}\t{"subjects":[{"type":"user","id":$user}],)
+	  . qq("objects":[{"type":"track","id":$track}]});
+}
+
+mkdir "$archive$_" for '', '/relations', '/entities';
+write_lines(
+	'entities/persons',
+	qq(person\t53\t-1\t{"MBID":null,"name":"009+Sound+System"}\t{}),
+	qq(person\t54\t-1\t{"MBID":"x","name":"Bj%F6rk+%26+%+%e9"}\t{}),
+	qq(person\t53\t-1\t{"MBID":null,"name":"Another"}\t{}),
+	qq(person\t55\t-1\t{"MBID":null,"name":"cut),
+	qq(person\t56\t-1\t{"name":") . 'x' x 1000 . '"}',
+	qq(track\t57\t-1\t{}),
+	'person',
+	qq(person\t-1\t-1\t{"name":"x"}),
+	qq(person\t58\t-1\t{"name":""}));
+write_lines('entities/tags', map { qq(tag\t$_->[0]\t-1\t{"value":"$_->[1]","url":"u"}\t{}) }
+	  [ 1, 'Electronic' ], [ 2, 'hard+rock' ], [ 3, 'r%26b' ]);
+write_lines(
+	'entities/tracks',
+	qq(track\t0\t-1\t{"duration":274000,"playcount":917,"MBID":"0f48","name":"009+Sound+System/_/Number+%22Two%22"})
+	  . qq(\t{"artists":[{"type":"person","id":53}],"albums":[{"type":"album","id":2}],)
+	  . qq("tags":[{"type":"tag","id":2},{"type":"tag","id":1},{"type":"tag","id":9},{"type":"tag","id":2}]}),
+	qq(track\t1\t-1\t{"duration":-1,"playcount":4,"MBID":null,"name":"Old+Spelling/_/100%25+%E6%97%A5\\t%00%0A"})
+	  . qq(\t{"artists":[{"type":"person","id":54}],"albums":null,"tags":null}),
+	qq(track\t2\t-1\t{"duration":0,"playcount":4,"MBID":null,"name":"Nobody+Knows/_/Trip%2fHop"})
+	  . qq(\t{"artists":[{"type":"person","id":99}],"albums":[],"tags":[{"type":"tag","id":3}]}),
+	qq(track\t3\t-1\t{"duration":null,"name":"Title+alone"}\t{"artists":[],"albums":[],"tags":[]}),
+	qq(track\t4\t-1\t{"duration":1000,"name":"Raw \xc3\xa9 \xe9 \\u00e9"}\t{"artists":[{"type":"person","id":56}]}),
+	qq(track\t5\t-1\t{"duration":1000,"name":"unescaped "quote""}\t{"artists":[]}),
+	qq(track\t6\t-1\t{"duration":1000,"name":"no links"}),
+	qq(track\t0\t-1\t{"duration":1,"name":"x/_/again"}\t{"artists":[]}),
+	qq(track\t7\t-1\t{"duration":"1500","name":"009+sound+system/_/number+%22two%22"}\t{"artists":[{"type":"person","id":53}],"tags":[]}),
+	qq(track\t8\t-1\t{"duration":1000,"name":"x/_/) . 'y' x 901 . qq("}\t{"artists":[]}));
+write_lines(
+	'entities/users',
+	qq(user\t1\t1171583340\t{"lastfm_username":"a","gender":"m","age":24,"country":"US","playcount":221012,"playlists":2,"subscribertype":"base"}),
+	qq(user\t2\t1171583340\t{"gender":"F","age":null,"country":" PE ","playcount":1}),
+	qq(user\t3\t-1\t{"gender":"n","age":-1,"country":""}),
+	qq(user\t4\t\t{"gender":"x","age":"old","country":null}),
+	qq(user\t5\tnever\t{"gender":"","age":0}),
+	qq(user\t1\t1171583340\t{"gender":"f"}),
+	qq(user\t6\t1\t[]));
+write_lines(
+	'relations/events',
+	event(0, 1390231051, 1, 0), event(1, 1390231351, 1, 1), event(2, 1390231351, 1, 1), event(3, 1390231651, 1, 2),
+	event(4, 1390231951, 1, 3), event(5, 1390232251, 1, 4), event(6, 1390232551, 1, 5), event(7, 1390232851, 1, 77),
+	event(8, 1390231051, 2, 7) . "\r",
+	event(9, 1390231351, 45170, 8) =~ s/\}\t\{/} {/r,
+	event(10, -1, 1, 0), event(11, '', 1, 0), event(12, 1390231051, '"x"', 0), event(13, 1390231051, 1, 'null'),
+	'event.play', '', '\\.', event(14, 1390231051, 1, 0) =~ s/event\.play/event.skip/r,
+	event(15, 1390231051, 1, 0) =~ s/\]\}$//r, event(16, 1390231051, 1, 0) =~ s/"user"/"track"/r,
+	event(17, 1390231051, 1, 0) . "\tmore", event(18, 1390231051, 1, 0) . ' ' x 2000 . 'x',
+	'{"subjects":[]}', event(19, 1390231051, 1, 0) =~ s/\{"subj.*/{}/r);
+query('DROP TABLE plays, users, rejects');
+for my $time ('', ' again')
+{
+	$node->command_ok(loader('load_30music.sql', $archive), "load the archive of 30Music$time");
+	is( query('SELECT user_id, extract(epoch FROM ts)::int, artist_name, track_name, duration FROM plays ORDER BY user_id, ts'),
+		join("\n",
+			'1|1390231051|009 Sound System|Number "Two"|274',
+			"1|1390231351|Bj\xc3\xb6rk & % \xc3\xa9|100% \xe6\x97\xa5|",
+			'1|1390231651|Nobody Knows|Trip/Hop|',
+			'1|1390231951||Title alone|',
+			"1|1390232251||Raw \xc3\x83\xc2\xa9 \xc3\xa9 \xc3\xa9|1",
+			'1|1390232551||5|',
+			'1|1390232851||77|',
+			'2|1390231051|009 Sound System|number "two"|1.5',
+			'45170|1390231351||8|'),
+		"each play once, with names and durations$time");
+	is(query('SELECT * FROM users ORDER BY user_id'),
+		join("\n",
+			'1|m|24|US|2007-02-15', '2|f||PE|2007-02-15', '3||||', '4||||', '45170||||', '5||||'),
+		"users$time");
+	is(query(q{SELECT artist_name, track_name, duration, genres, status FROM track_metadata ORDER BY 1, 2}),
+		join("\n",
+			'009 sound system|number "two"|274|{"hard rock",electronic}|found',
+			'nobody knows|trip/hop||{r&b}|found'),
+		"durations and tags$time");
+	is(query('SELECT file, line, reason FROM rejects ORDER BY file, line, reason'),
+		join("\n",
+			(map { "entities/persons.idomaar|$_" } '3|another line of this number', '4|malformed JSON',
+				'5|too long', '6|another kind of thing', '7|fewer than four fields', '8|not a number'),
+			(map { "entities/tracks.idomaar|$_" } '6|malformed JSON', '7|malformed JSON', '8|another line of this number',
+				'10|too long'),
+			(map { "entities/users.idomaar|$_" } '4|not a gender', '4|not an age', '5|not a date',
+				'6|another line of this number', '7|malformed JSON'),
+			(map { "relations/events.idomaar|$_" } '11|not a time', '12|not a time', '13|no user', '14|no track',
+				'15|not five fields', '16|not five fields', '17|not five fields', '18|not a play', '19|malformed JSON',
+				'20|no user', '21|not five fields', '22|too long', '23|not five fields', '24|no user')),
+		"rejected lines$time");
+}
+is(query(q{SELECT content FROM rejects WHERE file LIKE '%events%' AND line IN (15, 17) ORDER BY line}),
+	"event.play\n\\.", 'rejected lines are kept');
+unlink "$archive/entities/tags.idomaar";
+$node->command_fails(loader('load_30music.sql', $archive), 'a file is missing');
+is(counts(), '9|6|29', 'a failed load changes nothing');
+query('DROP TABLE track_metadata');
+
 # What follows what: sessions of the plays, items in order.
 query('DROP TABLE plays, users, rejects');
 $node->safe_psql('postgres', 'CREATE EXTENSION sessionlen');
