@@ -187,13 +187,35 @@ CREATE OR REPLACE TRIGGER code_changed AFTER UPDATE ON users
 
 -- ---- views ----
 
+-- What users say about themselves is read here, by the rules of sessionlen.user_profiles(),
+-- and nowhere else.
+CREATE OR REPLACE VIEW user_data AS
+SELECT u.user_id, u.gender, u.age, u.country, u.registered,
+	   CASE u.gender WHEN 'm' THEN 1 WHEN 'f' THEN 0 ELSE -1 END AS gender_code,
+	   coalesce(c.code, 0) AS country_code
+  FROM (SELECT user_id,
+			   CASE
+				   WHEN lower(btrim(gender)) IN ('m', 'male', '1') THEN 'm'
+				   WHEN lower(btrim(gender)) IN ('f', 'female', '0') THEN 'f'
+			   END AS gender,
+			   CASE WHEN age >= 0 THEN age END AS age,
+			   nullif(btrim(country), '') AS country, registered
+		  FROM users) u
+  LEFT JOIN country_codes c ON c.country = lower(u.country);
+COMMENT ON VIEW user_data IS 'users as all other views know them';
+COMMENT ON COLUMN user_data.gender IS 'm, f or NULL';
+COMMENT ON COLUMN user_data.age IS 'years, when the user registered';
+COMMENT ON COLUMN user_data.country IS 'without spaces around it; NULL is unknown';
+COMMENT ON COLUMN user_data.gender_code IS '1 m, 0 f, -1 unknown';
+COMMENT ON COLUMN user_data.country_code IS 'code of country_codes; 0 is unknown';
+
 CREATE OR REPLACE VIEW listening_data AS
 SELECT p.user_id, p.ts AS "timestamp", p.artist_name, p.track_name, u.gender,
 	   sessionlen.age_at(p.ts, u.age, u.registered) AS age, u.country, u.registered,
 	   CASE WHEN p.duration > 0 THEN p.duration ELSE m.duration END AS duration,
 	   m.genres[1] AS genre
   FROM plays p
-  LEFT JOIN users u USING (user_id)
+  LEFT JOIN user_data u USING (user_id)
   LEFT JOIN track_metadata m
 	ON m.artist_name = lower(p.artist_name) AND m.track_name = lower(p.track_name);
 COMMENT ON VIEW listening_data IS 'a row a play, with what is known of user and track';
@@ -209,14 +231,13 @@ COMMENT ON VIEW session_lists IS 'the sessions of every user as an array';
 
 CREATE OR REPLACE VIEW session_summary AS
 SELECT s.session_start AS start_timestamp, l.user_id, s.session_number AS session_id,
-	   CASE u.gender WHEN 'm' THEN 1 WHEN 'f' THEN 0 ELSE -1 END AS gender,
+	   coalesce(u.gender_code, -1) AS gender,
 	   sessionlen.age_at(s.session_start, u.age, u.registered) AS age,
-	   coalesce(c.code, 0) AS country, u.registered,
+	   coalesce(u.country_code, 0) AS country, u.registered,
 	   s.previous_session_length, s.average_session_length, s.session_length
   FROM session_lists l
  CROSS JOIN unnest(l.list) s
-  LEFT JOIN users u USING (user_id)
-  LEFT JOIN country_codes c ON c.country = lower(btrim(u.country));
+  LEFT JOIN user_data u USING (user_id);
 COMMENT ON VIEW session_summary IS 'a row a session: what the study predicts session_length from';
 COMMENT ON COLUMN session_summary.session_id IS 'number of the user''s session, from 1';
 COMMENT ON COLUMN session_summary.gender IS '1 m, 0 f, -1 unknown';
@@ -240,8 +261,8 @@ followed AS (
 					ORDER BY "timestamp", coalesce(duration, 0), artist_name, track_name))
 SELECT p.user_id, p."timestamp" AS "current_timestamp", s.session_start AS start_timestamp,
 	   p.session_id, s.previous_session_length, s.average_session_length,
-	   CASE p.gender WHEN 'm' THEN 1 WHEN 'f' THEN 0 ELSE -1 END AS gender,
-	   p.age, coalesce(c.code, 0) AS country, p.registered, p.duration AS track_duration,
+	   coalesce(u.gender_code, -1) AS gender,
+	   p.age, coalesce(u.country_code, 0) AS country, p.registered, p.duration AS track_duration,
 	   CASE
 		   WHEN p.next IS NULL THEN 1
 		   WHEN p.duration IS NULL THEN 0
@@ -255,7 +276,7 @@ SELECT p.user_id, p."timestamp" AS "current_timestamp", s.session_start AS start
   FROM followed p
   JOIN (SELECT user_id, e.* FROM session_lists CROSS JOIN unnest(list) e) s
 	ON s.user_id = p.user_id AND s.session_number = p.session_id
-  LEFT JOIN country_codes c ON c.country = lower(btrim(p.country))
+  LEFT JOIN user_data u ON u.user_id = p.user_id
   LEFT JOIN unique_artists a ON a.artist_name = p.artist_name
   LEFT JOIN unique_tracks t
 	ON t.track_name = p.track_name AND coalesce(t.artist_name, '') = coalesce(p.artist_name, '');
@@ -272,14 +293,14 @@ COMMENT ON COLUMN session_data.session_length IS 'seconds from the session''s st
 
 SELECT format('SELECT user_id, "timestamp", duration, artist_name, track_name FROM %s.listening_data',
 			  :'schema') AS plays_of_profiles,
-	   :'schema' || '.users' AS users_of_profiles
+	   :'schema' || '.user_data' AS users_of_profiles
 \gset
 CREATE OR REPLACE VIEW user_profile AS
-SELECT p.user_id, p.gender, p.age, coalesce(c.code, 0) AS country, p.registered, p.top_artist,
+SELECT p.user_id, p.gender, p.age, coalesce(u.country_code, 0) AS country, p.registered, p.top_artist,
 	   p.top_track, p.total_sessions, p.average_session_length, p.max_session_length,
 	   p.median_session_length, p.total_session_rows
   FROM sessionlen.user_profiles(:'plays_of_profiles', :'users_of_profiles', :'gap') p
-  LEFT JOIN country_codes c ON c.country = lower(btrim(p.country));
+  LEFT JOIN user_data u USING (user_id);
 COMMENT ON VIEW user_profile IS 'a row a user with plays, from all of them';
 COMMENT ON COLUMN user_profile.gender IS '1 m, 0 f, -1 unknown';
 COMMENT ON COLUMN user_profile.country IS 'code of country_codes; 0 is unknown';
@@ -312,14 +333,14 @@ BEGIN ATOMIC
 		   END,
 		   coalesce(s.local::date IN (SELECT h.day FROM holidays h WHERE h.country IS NULL), false)
 		   OR coalesce((s.local::date, lower(s.country))
-					   IN (SELECT h.day, lower(h.country) FROM holidays h WHERE h.country IS NOT NULL), false),
+					   IN (SELECT h.day, lower(btrim(h.country)) FROM holidays h WHERE h.country IS NOT NULL), false),
 		   s.session_length
 	  FROM (SELECT l.user_id, e.*, u.gender, u.age, u.country, u.registered,
 				   e.session_start AT TIME ZONE coalesce(z.time_zone, :'zone') AS local
 			  FROM session_lists l
 			 CROSS JOIN unnest(CASE WHEN at IS NULL THEN l.list
 									ELSE l.list || sessionlen.next_session(l.list, at) END) e
-			  LEFT JOIN users u ON u.user_id = l.user_id
+			  LEFT JOIN user_data u ON u.user_id = l.user_id
 			  LEFT JOIN user_time_zones z ON z.user_id = l.user_id
 			 WHERE at IS NULL OR e.session_start < at OR e.session_length IS NULL) s
 	WINDOW earlier AS (PARTITION BY s.user_id ORDER BY s.session_start);

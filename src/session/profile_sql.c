@@ -119,16 +119,31 @@ need_column(TupleDesc desc, const char *name, const char *other, const char *arg
 					other ? errhint("It may also be called \"%s\".", other) : 0));
 }
 
-/* Appends a column as text, NULL where it is blank or missing. */
+/* Appends a name as text, NULL where it is blank or missing. */
 static void
-append_text(StringInfo sql, TupleDesc desc, const char *name)
+append_name(StringInfo sql, TupleDesc desc, const char *name)
+{
+	if (!has_column(desc, name))
+		appendStringInfoString(sql, "NULL::pg_catalog.text");
+	else
+		appendStringInfo(sql,
+						 "CASE WHEN pg_catalog.btrim(s.%1$s::pg_catalog.text)"
+						 " OPERATOR(pg_catalog.<>) '' THEN s.%1$s::pg_catalog.text END",
+						 quote_identifier(name));
+	appendStringInfo(sql, " AS %s", quote_identifier(name));
+}
+
+/* Appends what users say as text without spaces around it, NULL where nothing is left. */
+static void
+append_said(StringInfo sql, TupleDesc desc, const char *name)
 {
 	if (desc == NULL || !has_column(desc, name))
 		appendStringInfoString(sql, "NULL::pg_catalog.text");
 	else
 		appendStringInfo(sql,
 						 "CASE WHEN pg_catalog.btrim(s.%1$s::pg_catalog.text)"
-						 " OPERATOR(pg_catalog.<>) '' THEN s.%1$s::pg_catalog.text END",
+						 " OPERATOR(pg_catalog.<>) ''"
+						 " THEN pg_catalog.btrim(s.%1$s::pg_catalog.text) END",
 						 quote_identifier(name));
 	appendStringInfo(sql, " AS %s", quote_identifier(name));
 }
@@ -148,9 +163,9 @@ append_plays(StringInfo sql, const char *query)
 		appendStringInfoString(sql, " s.duration::pg_catalog.float8 AS duration, ");
 	else
 		appendStringInfoString(sql, " NULL::pg_catalog.float8 AS duration, ");
-	append_text(sql, desc, "artist_name");
+	append_name(sql, desc, "artist_name");
 	appendStringInfoString(sql, ", ");
-	append_text(sql, desc, "track_name");
+	append_name(sql, desc, "track_name");
 	appendStringInfo(sql,
 					 " FROM (\n%s\n) s WHERE s.%s IS NOT NULL AND s.%s IS NOT NULL),\n",
 					 query, quote_identifier(user), quote_identifier(ts));
@@ -168,13 +183,13 @@ append_people(StringInfo sql, const char *query)
 	else
 		appendStringInfo(sql, "s.%s::pg_catalog.text AS user_id, ",
 						 quote_identifier(need_column(desc, "user_id", NULL, "users")));
-	append_text(sql, desc, "gender");
+	append_said(sql, desc, "gender");
 	appendStringInfoString(sql, ", ");
-	append_text(sql, desc, "age");
+	append_said(sql, desc, "age");
 	appendStringInfoString(sql, ", ");
-	append_text(sql, desc, "country");
+	append_said(sql, desc, "country");
 	appendStringInfoString(sql, ", ");
-	append_text(sql, desc, "registered");
+	append_said(sql, desc, "registered");
 	if (query == NULL)
 		appendStringInfoString(sql, " WHERE false),\n");
 	else
@@ -201,9 +216,9 @@ profile_query(const char *plays, const char *users)
 		" FILTER (WHERE artist_name IS NOT NULL AND track_name IS NOT NULL) AS track"
 		" FROM plays GROUP BY user_id)\n"
 		"SELECT p.user_id,"
-		" CASE WHEN pg_catalog.lower(pg_catalog.btrim(u.gender))"
+		" CASE WHEN pg_catalog.lower(u.gender)"
 		" OPERATOR(pg_catalog.=) ANY ('{m,male,1}'::pg_catalog.text[]) THEN 1"
-		" WHEN pg_catalog.lower(pg_catalog.btrim(u.gender))"
+		" WHEN pg_catalog.lower(u.gender)"
 		" OPERATOR(pg_catalog.=) ANY ('{f,female,0}'::pg_catalog.text[]) THEN 0"
 		" ELSE -1 END,"
 		" CASE WHEN u.age::pg_catalog.numeric OPERATOR(pg_catalog.>=) 0"

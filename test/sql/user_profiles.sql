@@ -18,6 +18,11 @@ CREATE TABLE users (user_id text, gender text, age text, country text, registere
 INSERT INTO users VALUES ('u1', ' F', '22', 'Mexico', 'Aug 13, 2006'), ('u2', 'm', '', '', ''),
 	('u3', 'f', '30', 'Peru', 'Aug 14, 2006'), ('u4', 'x', '-1', NULL, NULL);
 SELECT * FROM sessionlen.user_profiles('plays', 'users');
+-- what is said of people, with spaces around it
+SELECT user_id, gender, age, country || '|' AS country, registered
+  FROM sessionlen.user_profiles('plays', $$
+	SELECT * FROM (VALUES ('u1', ' Male ', ' 22 ', ' PERU ', ' Aug 13, 2006 '), ('u2', '0', '  ', '  ', ' '),
+						  ('u4', '', NULL, 'Two Words ', NULL)) p (user_id, gender, age, country, registered)$$);
 -- without people; another gap; a view; a query, with what some people leave at its end
 SELECT user_id, gender, age, country, registered, total_sessions FROM sessionlen.user_profiles('plays', gap => '20 min');
 CREATE VIEW "Plays, all" AS SELECT user_id, ts AS timestamp, duration FROM plays;

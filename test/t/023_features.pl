@@ -283,6 +283,91 @@ is(query(q{SELECT string_agg(DISTINCT time_of_day || ' ' || lpad(hour::text, 2, 
 		(map { sprintf 'morning %02d', $_ } 5 .. 11), (map { sprintf 'night %02d', $_ } 0 .. 4, 22, 23)),
 	'times of day');
 
+# The page's expressions are the columns.
+{
+	my %expression;
+	for (slurp_file("$top/doc/from_logs.md") =~ /^\| (`\w+`.*)$/mg)
+	{
+		my ($columns, $expressions) = (split / \| /)[ 0, 2 ];
+		my @names = $columns =~ /`(\w+)`/g;
+		my @bodies = ($expressions // '') =~ /`([^`]+)`/g;
+
+		$expression{ $names[$_] } = $bodies[$_] for grep { ($bodies[$_] // '') =~ /local|hour|OVER|EXISTS/ } 0 .. $#names;
+	}
+	$expression{moving_average_10} = $expression{moving_average_5} =~ s/\b5 PRECEDING/10 PRECEDING/r;
+	my @names = sort keys %expression;
+	is("@names", 'holiday hour moving_average_10 moving_average_5 session_of_day time_of_day weekday',
+		'columns the page has an expression for');
+	my $differ = join ', ', map { "count(*) FILTER (WHERE by_page.$_ IS DISTINCT FROM f.$_)" } @names;
+	my $by_page = join ', ', map { "$expression{$_} AS $_" } @names;
+	is( query(qq{
+		SELECT $differ, count(*) = (SELECT count(*) FROM session_features)
+		  FROM (SELECT user_id, session_id, $by_page
+				  FROM (SELECT s.*, start_timestamp AT TIME ZONE coalesce(z.time_zone, 'America/Sao_Paulo') AS local
+						  FROM session_features s LEFT JOIN user_time_zones z USING (user_id)) s
+				  LEFT JOIN (SELECT user_id, country AS said FROM user_data) d USING (user_id)
+				 CROSS JOIN LATERAL (SELECT said AS country) u) by_page
+		  JOIN session_features f USING (user_id, session_id)}),
+		'0|0|0|0|0|0|0|t', 'and they are what it says');
+}
+
+# Hours that occur twice or never, the bounds of times of day, days that are not UTC's, and
+# a user whose zone nobody knows.
+query(q{
+	INSERT INTO user_time_zones VALUES ('dst', 'Europe/Berlin'), ('bounds', 'Asia/Kolkata');
+	INSERT INTO users (user_id, country) VALUES ('dst', '  germany '), ('bounds', NULL), ('zoneless', 'GERMANY');
+	INSERT INTO holidays VALUES ('2007-03-25', ' Germany ', 'a Sunday'), ('2007-10-27', 'Peru', 'elsewhere');
+	INSERT INTO plays (user_id, ts)
+	SELECT 'dst', unnest('{2007-03-24 22:59:59Z,2007-03-25 00:30Z,2007-03-25 01:30Z,2007-03-25 22:30Z,
+						   2007-10-27 21:30Z,2007-10-28 00:30Z,2007-10-28 01:30Z,2007-10-28 22:59:59Z,2007-10-28 23:30Z}'::timestamptz[]);
+	INSERT INTO plays (user_id, ts)
+	SELECT 'bounds', t::timestamp AT TIME ZONE 'Asia/Kolkata'
+	  FROM unnest('{2007-01-02 04:59:59,2007-01-03 05:00,2007-01-04 11:59:59,2007-01-05 12:00,2007-01-06 16:59:59,2007-01-07 17:00,
+					2007-01-08 21:59:59,2007-01-09 22:00,2007-01-10 00:00}'::text[]) t;
+	INSERT INTO plays (user_id, ts) VALUES ('zoneless', '2007-03-25 02:59:59Z'), ('zoneless', '2007-03-26 02:59:59Z')});
+is( query(q{SELECT start_timestamp, hour, weekday, session_of_day, holiday, absence FROM session_features WHERE user_id = 'dst' ORDER BY 1}),
+	join("\n",
+		'2007-03-24 22:59:59+00|23|6|1|f|',	# the last second of Saturday
+		'2007-03-25 00:30:00+00|1|7|1|t|5401',
+		'2007-03-25 01:30:00+00|3|7|2|t|3600',	# there is no hour 2
+		'2007-03-25 22:30:00+00|0|1|1|f|75600',
+		'2007-10-27 21:30:00+00|23|6|1|f|18658800',
+		'2007-10-28 00:30:00+00|2|7|1|f|10800',
+		'2007-10-28 01:30:00+00|2|7|2|f|3600',	# hour 2 again
+		'2007-10-28 22:59:59+00|23|7|3|f|77399',
+		'2007-10-28 23:30:00+00|0|1|1|f|1801'),
+	'summer time comes and goes');
+is( query(q{SELECT hour, time_of_day, weekday FROM session_features WHERE user_id = 'bounds' ORDER BY start_timestamp}),
+	join("\n",
+		'4|night|2', '5|morning|3', '11|morning|4', '12|afternoon|5', '16|afternoon|6', '17|evening|7', '21|evening|1', '22|night|2', '0|night|3'),
+	'times of day change on the hour, in a zone of half hours');
+is( query(q{SELECT hour, weekday, holiday FROM session_features WHERE user_id = 'zoneless' ORDER BY start_timestamp}),
+	"23|6|f\n23|7|t", 'who has no zone has the one of the script');
+
+# What users say means the same everywhere.
+query(q{
+	ALTER TABLE users DROP CONSTRAINT users_gender_check;
+	UPDATE users SET gender = ' Female', age = -5 WHERE user_id = 'dst';
+	UPDATE users SET gender = 'M', country = '  ', age = 30, registered = '2005-05-05' WHERE user_id = 'bounds';
+	UPDATE users SET gender = 'n', country = 'Germany' WHERE user_id = 'zoneless'});
+is( query(q{SELECT code FROM country_codes WHERE country = 'germany'}), query(q{SELECT max(code) FROM country_codes}),
+	'one code, however it is written');
+for my $view ('session_data', 'session_summary', 'user_profile')
+{
+	is( query(qq{SELECT DISTINCT user_id, gender, (SELECT c.country FROM country_codes c WHERE c.code = v.country), age, registered
+				   FROM $view v WHERE user_id IN ('dst', 'bounds', 'zoneless') ORDER BY 1}),
+		'bounds|1||' . ($view eq 'user_profile' ? 30 : 32) . "|2005-05-05\ndst|0|germany||\nzoneless|-1|germany||", "users in $view");
+}
+for my $view ('listening_data', 'session_features')
+{
+	is( query(qq{SELECT DISTINCT user_id, gender, country, age, registered FROM $view
+				  WHERE user_id IN ('dst', 'bounds', 'zoneless') ORDER BY 1}),
+		"bounds|m||32|2005-05-05\ndst|f|germany||\nzoneless||Germany||", "users in $view");
+}
+is( query(q{SELECT user_id, gender, country, age FROM sessionlen.user_profiles('plays', 'users') WHERE user_id IN ('dst', 'bounds', 'zoneless')}),
+	"bounds|1||30\ndst|0|germany|\nzoneless|-1|Germany|", 'users in user_profiles()');
+query(q{DELETE FROM plays WHERE user_id IN ('dst', 'bounds', 'zoneless')});
+
 # A session asked for at its start is the session itself, but for what is not known yet.
 is( query(q{
 	SELECT count(*), count(*) FILTER (WHERE f.session_length IS NULL AND s IS NOT DISTINCT FROM g)
