@@ -280,6 +280,28 @@ for my $time ('', ' again')
 }
 is(query(q{SELECT content FROM rejects WHERE file LIKE '%events%' AND line IN (15, 17) ORDER BY line}),
 	"event.play\n\\.", 'rejected lines are kept');
+
+# From the archive straight to features.
+query('CREATE EXTENSION sessionlen; CREATE SCHEMA music');
+{
+	local $ENV{PGOPTIONS} = '-c search_path=music';
+
+	for my $name ('load_30music.sql', 'features.sql', 'load_30music.sql')
+	{
+		$node->command_ok(loader($name, $archive), "$name in a schema");
+	}
+	is( query(q{SELECT user_id, track_name, gender, age, country, registered, duration, genre FROM listening_data
+				 WHERE artist_name <> '' ORDER BY 1, "timestamp"}),
+		join("\n",
+			'1|Number "Two"|m|31|US|2007-02-15|274|hard rock', "1|100% \xe6\x97\xa5|m|31|US|2007-02-15||",
+			'1|Trip/Hop|m|31|US|2007-02-15||r&b', '2|number "two"|f||PE|2007-02-15|1.5|hard rock'),
+		'plays of the archive with durations, genres and profiles');
+	is( query(q{SELECT user_id, session_id, round(times_played::numeric, 3), session_length FROM session_data
+				 WHERE track_duration IS NOT NULL ORDER BY 1, "current_timestamp"}),
+		"1|1|1.095|300\n1|1|300.000|1500\n2|1|1.000|1.5", 'and sessions');
+	is(query('SELECT sum(plays), count(*) FROM unique_tracks'), '9|9', 'and tracks');
+	query('DROP SCHEMA music CASCADE');
+}
 unlink "$archive/entities/tags.idomaar";
 $node->command_fails(loader('load_30music.sql', $archive), 'a file is missing');
 is(counts(), '9|6|29', 'a failed load changes nothing');
@@ -287,7 +309,6 @@ query('DROP TABLE track_metadata');
 
 # What follows what: sessions of the plays, items in order.
 query('DROP TABLE plays, users, rejects');
-$node->safe_psql('postgres', 'CREATE EXTENSION sessionlen');
 append_to_file("$empty/a folder/30music-sample.1.txt",
 	"8\t3\t101\t1403292725\t9\n8\t3\t102\t1403294525\t9\n8\t3\t103\t1403296326\t9\n"
 	  . "9\t4\t103\t1403292525\t\n9\t4\t105\t1403292525\t8\n9\t4\t104\t1403292525\t8\n");
