@@ -3,9 +3,7 @@
  * trained one after the other; also when members leave in the middle of their work, when
  * one diverges, and when all are stopped.
  */
-#include <pthread.h>
-#include <unistd.h>
-
+#include "crew.h"
 #include "nn/blas.h"
 #include "train/jobs.h"
 #include "training.h"
@@ -13,33 +11,18 @@
 #define JOBS 6
 #define MANY_EPOCHS 300 /* more than wait for a leader */
 
-typedef struct Member
+typedef struct Together
 {
-	struct Crew *crew;
-	int number;
-	int patience; /* questions until it leaves; 0: stays */
-	_Atomic int asked;
-	bool joined;
-	pthread_t thread;
-} Member;
-
-typedef struct Crew
-{
-	SlTeam team;
+	Crew crew;
 	SlJobs jobs;
-	int members; /* the leader not counted */
-	bool running;
-	bool slow;	 /* the leader: it begins when the first member has left */
 	int stop_at; /* question of the leader's; 0: never */
 	int asked;
-	_Atomic bool over;
-	Member member[SL_MAX_TEAM];
 	/* heard of each job */
 	int epochs[JOBS];
 	bool in_order;
 	SlEpoch last[JOBS];
 	int again;
-} Crew;
+} Together;
 
 static double
 no_clock(void *arg)
@@ -49,94 +32,57 @@ no_clock(void *arg)
 }
 
 static bool
-member_should_stop(void *arg)
+serve(Member *member)
 {
-	Member *member = arg;
-
-	member->asked++;
-	return atomic_load(&member->crew->over) ||
-		   (member->patience > 0 && member->asked >= member->patience);
-}
-
-static void
-nap(void *arg)
-{
-	(void) arg;
-	usleep(50);
-}
-
-static void
-no_wake(void *arg)
-{
-	(void) arg;
-}
-
-static void *
-member_main(void *arg)
-{
-	Member *member = arg;
 	const SlArena *shared = &member->crew->team.shared;
-	SlTeam team = {.arg = member, .wake = no_wake, .sleep = nap};
+	SlTeam team = member_team(member);
 	SlJobs jobs = {
 		.team = &team,
 		.hooks = {.arg = member, .should_stop = member_should_stop, .now = no_clock},
 		.member = member->number};
 	SlArena own = {.size = sl_jobs_join_memory(shared->base, shared->size)};
+	bool joined;
 
 	own.base = aligned_alloc(SL_ALIGN, own.size);
-	member->joined =
+	joined =
 		sl_jobs_join(&jobs, shared->base, shared->size, &own) && own.used == own.size;
-	if (member->joined)
+	if (joined)
 		sl_jobs_serve(&jobs);
 	free(own.base);
-	return NULL;
-}
-
-/* Members come when they are first called. */
-static void
-crew_wake(void *arg)
-{
-	Crew *crew = arg;
-
-	for (int i = 0; !crew->running && i < crew->members; i++)
-		if (pthread_create(&crew->member[i].thread, NULL, member_main,
-						   &crew->member[i]) != 0)
-			abort();
-	crew->running = true;
-	while (crew->slow && atomic_load(&crew->member[0].asked) < crew->member[0].patience)
-		usleep(100);
+	return joined;
 }
 
 static bool
-crew_should_stop(void *arg)
+should_stop(void *arg)
 {
-	Crew *crew = arg;
+	Together *all = arg;
 
-	return crew->stop_at > 0 && ++crew->asked >= crew->stop_at;
+	return all->stop_at > 0 && ++all->asked >= all->stop_at;
 }
 
 static void
-crew_epoch(void *arg, int job, const SlEpoch *epoch)
+hear_epoch(void *arg, int job, const SlEpoch *epoch)
 {
-	Crew *crew = arg;
+	Together *all = arg;
 
-	crew->in_order &= epoch->epoch == ++crew->epochs[job];
-	crew->last[job] = *epoch;
+	all->in_order &= epoch->epoch == ++all->epochs[job];
+	all->last[job] = *epoch;
 }
 
 static void
-crew_again(void *arg, int job)
+hear_again(void *arg, int job)
 {
-	Crew *crew = arg;
+	Together *all = arg;
 
-	crew->epochs[job] = 0;
-	crew->again++;
+	all->epochs[job] = 0;
+	all->again++;
 }
 
 /* Trains them by members + 1 threads; patience of the first member. */
 static SlStatus
-trained_by(Crew *crew, Case *const *c, SlJob *job, float **value)
+trained_by(Together *all, Case *const *c, SlJob *job, float **value)
 {
+	Crew *crew = &all->crew;
 	SlArena own = {0};
 	SlStatus status;
 
@@ -147,20 +93,18 @@ trained_by(Crew *crew, Case *const *c, SlJob *job, float **value)
 		job[j].plan = &c[j]->plan;
 		job[j].work = sl_train_memory(job[j].net, job[j].set, job[j].plan);
 	}
-	crew->in_order = true;
-	crew->team = (SlTeam){.arg = crew, .wake = crew_wake, .sleep = nap};
-	crew->jobs =
+	all->in_order = true;
+	all->jobs =
 		(SlJobs){.team = &crew->team,
-				 .hooks = {.arg = crew, .should_stop = crew_should_stop, .now = no_clock},
+				 .hooks = {.arg = all, .should_stop = should_stop, .now = no_clock},
 				 .job = job,
 				 .count = JOBS,
-				 .epoch = crew_epoch,
-				 .again = crew_again};
-	crew->team.shared.size = sl_jobs_memory(&crew->jobs, &own.size);
-	crew->team.shared.base = aligned_alloc(SL_ALIGN, crew->team.shared.size);
+				 .epoch = hear_epoch,
+				 .again = hear_again};
+	crew->serve = serve;
+	crew_begin(crew, sl_jobs_memory(&all->jobs, &own.size));
 	own.base = aligned_alloc(SL_ALIGN, own.size);
-	memset(crew->team.shared.base, 0x55, crew->team.shared.size);
-	if (!sl_jobs_share(&crew->jobs, &own))
+	if (!sl_jobs_share(&all->jobs, &own))
 		abort();
 	for (int j = 0; j < JOBS; j++)
 	{
@@ -170,20 +114,8 @@ trained_by(Crew *crew, Case *const *c, SlJob *job, float **value)
 				   sl_optim_moments(c[j]->plan.optimizer));
 		job[j].state.mu_product = 1;
 	}
-	for (int i = 0; i < crew->members; i++)
-	{
-		crew->member[i].crew = crew;
-		crew->member[i].number = i + 1;
-	}
-	status = sl_jobs_run(&crew->jobs);
-	atomic_store(&crew->over, true);
-	for (int i = 0; crew->running && i < crew->members; i++)
-	{
-		pthread_join(crew->member[i].thread, NULL);
-		if (!crew->member[i].joined)
-			status = SL_NO_MEMORY;
-	}
-	if (own.used != own.size || crew->team.shared.used != crew->team.shared.size)
+	status = sl_jobs_run(&all->jobs);
+	if (!crew_end(crew) || own.used != own.size)
 		status = SL_NO_MEMORY;
 	for (int j = 0; j < JOBS; j++)
 		value[j] = memcpy(malloc(sizeof(float) * c[j]->net.params.total),
@@ -195,13 +127,13 @@ trained_by(Crew *crew, Case *const *c, SlJob *job, float **value)
 
 /* Whether job j is what training it alone gives, with all its epochs heard. */
 static bool
-same_as(const Run *alone, const Case *c, const Crew *crew, const SlJob *job,
+same_as(const Run *alone, const Case *c, const Together *all, const SlJob *job,
 		const float *value, int j)
 {
 	const SlEpoch *last =
 		&alone->epoch[alone->epochs > 0 && alone->epochs <= MAX_EPOCHS ? alone->epochs - 1
 																	   : 0];
-	bool heard = crew->in_order && crew->epochs[j] == alone->epochs;
+	bool heard = all->in_order && all->epochs[j] == alone->epochs;
 
 	if (alone->status != job[j].status)
 		return false;
@@ -214,7 +146,7 @@ same_as(const Run *alone, const Case *c, const Crew *crew, const SlJob *job,
 		   alone->result.rows == job[j].result.rows &&
 		   alone->result.best.epoch == job[j].result.best.epoch &&
 		   (alone->epochs > MAX_EPOCHS ||
-			memcmp(&last->training_loss, &crew->last[j].training_loss, sizeof(double)) ==
+			memcmp(&last->training_loss, &all->last[j].training_loss, sizeof(double)) ==
 				0);
 }
 
@@ -239,9 +171,9 @@ make_cases(Case **c)
 
 /* Case 2 has the rows of case 1, as in a search. */
 static int
-check_same(const char *what, Crew setting, Case **c, const Run *alone, int may_diverge)
+check_same(const char *what, Crew crew, Case **c, const Run *alone, int may_diverge)
 {
-	Crew crew = setting;
+	Together all = {.crew = crew};
 	SlJob job[JOBS] = {0};
 	float *value[JOBS];
 	SlTrainSet own = c[2]->set;
@@ -251,16 +183,16 @@ check_same(const char *what, Crew setting, Case **c, const Run *alone, int may_d
 	if (may_diverge >= 0)
 		job[may_diverge].may_diverge = true;
 	c[2]->set = c[1]->set;
-	status = trained_by(&crew, c, job, value);
+	status = trained_by(&all, c, job, value);
 	c[2]->set = own;
 	for (int j = 0; j < JOBS; j++)
 	{
-		same += same_as(&alone[j], c[j], &crew, job, value[j], j);
+		same += same_as(&alone[j], c[j], &all, job, value[j], j);
 		free(value[j]);
 	}
 	ok(status == SL_OK && same == JOBS, "%s: %d of %d are the same (%d)", what, same,
 	   JOBS, (int) status);
-	return crew.again;
+	return all.again;
 }
 
 static void
@@ -312,11 +244,11 @@ check_all(void)
 	check_same("as it may", (Crew){.members = 2}, c, alone, 5);
 	for (int members = 0; members <= 2; members++)
 	{
-		Crew crew = {.members = members};
+		Together all = {.crew.members = members};
 		SlJob job[JOBS] = {0};
 		float *value[JOBS];
 
-		ok(trained_by(&crew, c, job, value) == SL_NOT_FINITE,
+		ok(trained_by(&all, c, job, value) == SL_NOT_FINITE,
 		   "as it may not: %d processes", members + 1);
 		for (int j = 0; j < JOBS; j++)
 			free(value[j]);
@@ -338,13 +270,13 @@ check_cancel(void)
 	c[4]->plan.epochs = 3;
 	for (int at = 1; at < 600; at += 37)
 	{
-		Crew crew = {.members = 2, .stop_at = at};
+		Together all = {.crew.members = 2, .stop_at = at};
 		SlJob job[JOBS] = {0};
 		float *value[JOBS];
-		SlStatus status = trained_by(&crew, c, job, value);
+		SlStatus status = trained_by(&all, c, job, value);
 
 		/* the others may have left it nothing to ask about */
-		bad += status != SL_STOPPED && !(status == SL_OK && crew.asked < at);
+		bad += status != SL_STOPPED && !(status == SL_OK && all.asked < at);
 		for (int j = 0; j < JOBS; j++)
 			free(value[j]);
 	}

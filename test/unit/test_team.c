@@ -2,87 +2,30 @@
  * test_team.c: a team of threads trains the same weights, bit for bit, as one alone;
  * also when members leave in the middle of their work.
  */
-#include <pthread.h>
-#include <unistd.h>
-
+#include "crew.h"
 #include "nn/blas.h"
 #include "train/step.h"
 #include "training.h"
 
-typedef struct Member
-{
-	struct Crew *crew;
-	int number;
-	int patience; /* questions until it leaves; 0: stays */
-	int asked;
-	bool joined;
-	pthread_t thread;
-} Member;
-
-typedef struct Crew
-{
-	SlTeam team;
-	int members; /* the leader not counted */
-	bool running;
-	_Atomic bool over;
-	Member member[SL_MAX_TEAM];
-} Crew;
-
 static bool
-member_should_stop(void *arg)
+serve(Member *member)
 {
-	Member *member = arg;
-
-	member->asked++;
-	return atomic_load(&member->crew->over) ||
-		   (member->patience > 0 && member->asked >= member->patience);
-}
-
-static void
-nap(void *arg)
-{
-	(void) arg;
-	usleep(50);
-}
-
-static void
-no_wake(void *arg)
-{
-	(void) arg;
-}
-
-static void *
-member_main(void *arg)
-{
-	Member *member = arg;
 	const SlArena *shared = &member->crew->team.shared;
-	SlTeam team = {.arg = member, .wake = no_wake, .sleep = nap};
+	SlTeam team = member_team(member);
 	SlStep step = {.should_stop = member_should_stop,
 				   .stop_arg = member,
 				   .team = &team,
 				   .member = member->number};
 	SlArena own = {.size = sl_step_join_memory(&step, shared->base, shared->size)};
+	bool joined;
 
 	own.base = aligned_alloc(SL_ALIGN, own.size);
-	member->joined =
+	joined =
 		sl_step_join(&step, shared->base, shared->size, &own) && own.used == own.size;
-	if (member->joined)
+	if (joined)
 		sl_step_serve(&step);
 	free(own.base);
-	return NULL;
-}
-
-/* Members come when they are first called. */
-static void
-crew_wake(void *arg)
-{
-	Crew *crew = arg;
-
-	for (int i = 0; !crew->running && i < crew->members; i++)
-		if (pthread_create(&crew->member[i].thread, NULL, member_main,
-						   &crew->member[i]) != 0)
-			abort();
-	crew->running = true;
+	return joined;
 }
 
 /* A training by members + 1 threads; patience of the first member. */
@@ -90,18 +33,12 @@ static float *
 trained_by(const Case *c, int members, int patience, Run *run)
 {
 	size_t total = c->net.params.total;
-	Crew crew = {.members = members};
+	Crew crew = {.serve = serve, .members = members, .member[0].patience = patience};
 	SlTrainHooks hooks = {run, on_question, NULL, NULL, on_clock, &crew.team};
 	SlArena work = {0};
 
-	crew.team = (SlTeam){.arg = &crew, .wake = crew_wake, .sleep = nap};
-	crew.team.shared.size = sl_train_team_memory(&c->net, &c->set, &c->plan, &work.size);
-	crew.team.shared.base = aligned_alloc(SL_ALIGN, crew.team.shared.size);
-	memset(crew.team.shared.base, 0x55, crew.team.shared.size);
+	crew_begin(&crew, sl_train_team_memory(&c->net, &c->set, &c->plan, &work.size));
 	work.base = aligned_alloc(SL_ALIGN, work.size);
-	for (int i = 0; i < members; i++)
-		crew.member[i] = (Member){.crew = &crew, .number = i + 1};
-	crew.member[0].patience = patience;
 	run->c = c;
 	run->state = (SlTrainState){.value = malloc(total * sizeof(float)),
 								.moments = calloc(2 * total, sizeof(float)),
@@ -109,14 +46,7 @@ trained_by(const Case *c, int members, int patience, Run *run)
 	memcpy(run->state.value, c->initial, total * sizeof(float));
 	run->status =
 		sl_train(&c->net, &c->set, &c->plan, &hooks, &run->state, &work, &run->result);
-	atomic_store(&crew.over, true);
-	for (int i = 0; crew.running && i < members; i++)
-	{
-		pthread_join(crew.member[i].thread, NULL);
-		if (!crew.member[i].joined)
-			run->status = SL_NO_MEMORY;
-	}
-	if (work.used != work.size || crew.team.shared.used != crew.team.shared.size)
+	if (!crew_end(&crew) || work.used != work.size)
 		run->status = SL_NO_MEMORY;
 	free(work.base);
 	free(crew.team.shared.base);
