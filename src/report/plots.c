@@ -424,44 +424,40 @@ sl_plot_predicted(SlMarkup *out, const char *id, const SlPredicted *p, int panel
 
 /* ---- calibration ---- */
 
-#define TENTHS 10
-
-/* Means of the predicted and the actual values in each tenth that has rows. */
-static int
-calibrate(const SlPredicted *p, double *predicted, double *actual)
+int
+sl_calibrate(const SlPredicted *p, SlTenth *tenth)
 {
-	size_t rows[TENTHS] = {0};
+	SlTenth all[SL_TENTHS] = {0};
 	int count = 0;
 
-	for (int b = 0; b < TENTHS; b++)
-		predicted[b] = actual[b] = 0;
 	for (size_t i = 0; i < p->summary->rows; i++)
 	{
 		double value = p->row[i].by[SL_BY_MODEL];
-		int b;
+		SlTenth *t;
 
 		if (!(value >= 0 && value <= 1))
 			continue;
-		b = value < 1 ? (int) (value * TENTHS) : TENTHS - 1;
-		rows[b]++;
-		predicted[b] += value;
-		actual[b] += p->row[i].actual;
+		t = &all[value < 1 ? (int) (value * SL_TENTHS) : SL_TENTHS - 1];
+		t->rows++;
+		t->predicted += value;
+		t->actual += p->row[i].actual;
 	}
-	for (int b = 0; b < TENTHS; b++)
-		if (rows[b] > 0)
-		{
-			predicted[count] = predicted[b] / (double) rows[b];
-			actual[count++] = actual[b] / (double) rows[b];
-		}
+	for (int b = 0; b < SL_TENTHS; b++)
+		if (all[b].rows > 0)
+			tenth[count++] =
+				(SlTenth){.rows = all[b].rows,
+						  .predicted = all[b].predicted / (double) all[b].rows,
+						  .actual = all[b].actual / (double) all[b].rows};
 	return count;
 }
 
 void
 sl_plot_calibration(SlMarkup *out, const char *id, const SlPredicted *p)
 {
-	double predicted[TENTHS];
-	double actual[TENTHS];
-	int count = calibrate(p, predicted, actual);
+	SlTenth tenth[SL_TENTHS];
+	double predicted[SL_TENTHS];
+	double actual[SL_TENTHS];
+	int count = sl_calibrate(p, tenth);
 	char title[256];
 	char description[1024];
 	int used;
@@ -474,8 +470,12 @@ sl_plot_calibration(SlMarkup *out, const char *id, const SlPredicted *p)
 					"tenths of the probability:",
 					p->summary->rows);
 	for (int b = 0; b < count; b++)
+	{
+		predicted[b] = tenth[b].predicted;
+		actual[b] = tenth[b].actual;
 		used += snprintf(description + used, sizeof(description) - (size_t) used,
 						 "%s %.3f and %.3f", b ? ";" : "", predicted[b], actual[b]);
+	}
 	snprintf(description + used, sizeof(description) - (size_t) used,
 			 ". On the dashed diagonal both are equal.");
 	sl_svg_open(out, id, SL_PANEL_WIDTH, SL_PANEL_HEIGHT, title, description);

@@ -66,6 +66,19 @@ extern size_t sl_points_at_edge(const SlPredicted *predicted);
 extern void sl_plot_predicted(SlMarkup *out, const char *id, const SlPredicted *predicted,
 							  int panels);
 
+/* Rows of a 0/1 target whose predicted probabilities lie in the same tenth of 0 to 1:
+ * their means. */
+#define SL_TENTHS 10
+typedef struct SlTenth
+{
+	size_t rows;
+	double predicted;
+	double actual;
+} SlTenth;
+
+/* Those tenths that have rows, in order; returns how many. */
+extern int sl_calibrate(const SlPredicted *predicted, SlTenth *tenth);
+
 /* Of probabilities of a 0/1 target: the share that came true by tenths of them. */
 extern void sl_plot_calibration(SlMarkup *out, const char *id,
 								const SlPredicted *predicted);

@@ -279,12 +279,13 @@ table_of_samples(Report *r)
 }
 
 static void
-figures_of_quantities(Report *r, const SlPredicted *predicted)
+quantities(Report *r, const SlPredicted *predicted)
 {
 	SlHtml *page = &r->page;
 	const SlPredictions *p = r->predictions;
 	size_t edge = sl_points_at_edge(predicted);
 
+	sl_put(&page->out, "<div class=\"charts\">\n");
 	sl_html_figure(page);
 	sl_plot_predicted(&page->out, "sl-predictions", predicted, SL_PANEL_FIRST);
 	sl_html_figure_end(
@@ -299,6 +300,9 @@ figures_of_quantities(Report *r, const SlPredicted *predicted)
 	sl_html_figure_end(
 		page, "Boxes hold the middle half of all held-out rows, lines reach from the "
 			  "10 % to the 90 % quantile, the middle line is the median.");
+	sl_put(&page->out, "</div>\n");
+	table_of_bands(r);
+	table_of_points(r);
 }
 
 static void
@@ -311,17 +315,10 @@ section_predictions(Report *r)
 		return;
 	predicted = sl_predicted(r->reported, r->predictions, "test");
 	sl_html_section(page, "predictions", "Predictions");
-	sl_put(&page->out, "<div class=\"charts\">\n");
 	if (r->quantity)
-		figures_of_quantities(r, &predicted);
+		quantities(r, &predicted);
 	else
 		sl_page_calibration(page, &predicted);
-	sl_put(&page->out, "</div>\n");
-	if (r->quantity)
-	{
-		table_of_bands(r);
-		table_of_points(r);
-	}
 	sl_put(&page->out, "<h3>Row by row</h3>\n");
 	table_of_samples(r);
 	sl_html_section_end(page);

@@ -134,12 +134,29 @@ item_scores(SlHtml *page, const SlReported *reported, const char *source)
 void
 sl_page_calibration(SlHtml *page, const SlPredicted *predicted)
 {
+	static const char *const heads[] = {"mean predicted probability", "#rows",
+										"#share that were true"};
+	SlTenth tenth[SL_TENTHS];
+	int count = sl_calibrate(predicted, tenth);
+
+	sl_put(&page->out, "<div class=\"charts\">\n");
 	sl_html_figure(page);
 	sl_plot_calibration(&page->out, "sl-calibration", predicted);
-	sl_html_figure_end(
-		page, psprintf("%s rows by tenths of the predicted probability. On the dashed "
-					   "line as many were true as the probability says.",
-					   sl_count_text((int64) predicted->summary->rows)));
+	sl_html_figure_end(page, "Rows by tenths of the predicted probability. On the dashed "
+							 "line as many were true as it says.");
+	sl_put(&page->out, "</div>\n");
+	sl_html_table(page, psprintf("How often %s was true, by tenths of the predicted "
+								 "probability",
+								 predicted->target));
+	sl_html_heads(page, lengthof(heads), heads);
+	for (int i = 0; i < count; i++)
+	{
+		sl_html_row_head(page, psprintf("%.3f", tenth[i].predicted));
+		sl_html_cell_count(page, (long long) tenth[i].rows);
+		sl_html_cell_bar(page, tenth[i].actual, 3, 1);
+		sl_html_row_end(page);
+	}
+	sl_html_table_end(page);
 }
 
 void

@@ -207,11 +207,20 @@ SELECT substring(d FROM 'of \d+ rows') AS rows, d LIKE '%:' || e.said || '. On%'
 				  FROM (SELECT avg(prediction) AS p, avg(actual) AS a FROM sessionlen.predictions('report_skip2')
 						 WHERE actual IS NOT NULL GROUP BY floor(prediction * 10)) b) e;
 SELECT sessionlen.plot_predictions('report_items');
--- Their pages have it too.
+-- Their pages have it too, with its numbers in a table.
+WITH shown AS (
+	SELECT m, page, report_text(page, '(//h:section[@id = "predictions"]//h:table)[1]/h:tbody/h:tr/h:th/text()') AS predicted,
+		   report_text(page, '(//h:section[@id = "predictions"]//h:table)[1]/h:tbody/h:tr/h:td[2]/text()') AS actual
+	  FROM unnest('{report_skip,report_binary,report_items}'::text[]) m, sessionlen.report(m) page),
+expected AS (
+	SELECT m, array_agg(to_char(p, 'FM0.000') ORDER BY p) AS predicted, array_agg(to_char(a, 'FM0.000') ORDER BY p) AS actual
+	  FROM (SELECT m, avg(prediction) AS p, avg(actual) AS a
+			  FROM unnest('{report_skip,report_binary}'::text[]) m, sessionlen.predictions(m)
+			 WHERE actual IS NOT NULL GROUP BY m, floor(prediction * 10)) b GROUP BY m)
 SELECT m, report_text(page, '//h:section[@id = "predictions"]//s:svg/s:title/text()') AS drawn,
 	   report_text(page, '//h:nav//h:a[@href = "#predictions"]/text()') AS contents,
-	   report_count(page, '//h:section[@id = "predictions"]//h:tbody/h:tr') AS samples
-  FROM unnest('{report_skip,report_binary,report_items}'::text[]) m, sessionlen.report(m) page;
+	   s.predicted = e.predicted AND s.actual = e.actual AS as_queried
+  FROM shown s LEFT JOIN expected e USING (m) ORDER BY m;
 
 -- Nothing a user names becomes markup, whatever it is.
 CREATE TABLE "report <b onclick='x'>&t" AS
