@@ -75,19 +75,6 @@ training()
 	PGDATABASE=bench PATH=$sl_bin:$PATH sl_as "$python" bench/parity_training.py "${training[@]}"
 }
 
-clean_up()
-{
-	trap '' INT TERM HUP
-	sl_end_child
-	sl_stop_servers "$sl_work"
-	cd /
-	if [ -n "${KEEP:-}" ]; then
-		sl_say "left in $sl_work"
-	else
-		rm -rf "$sl_work"
-	fi
-}
-
 main()
 {
 	local name status=0
@@ -96,7 +83,7 @@ main()
 	done
 	sl_packages build
 	sl_workdir "$(mktemp -d /var/tmp/sessionlen-bench.XXXXXX)"
-	trap clean_up EXIT
+	trap sl_clean_up EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 

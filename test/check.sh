@@ -198,24 +198,11 @@ run_kind()
 	failed=$((failed + 1))
 }
 
-clean_up()
-{
-	trap '' INT TERM HUP
-	sl_end_child
-	sl_stop_servers "$sl_work"
-	cd /
-	if [ -n "${KEEP:-}" ]; then
-		sl_say "left in $sl_work"
-	else
-		rm -rf "$sl_work"
-	fi
-}
-
 main()
 {
 	sl_packages check
 	sl_workdir "$(mktemp -d /var/tmp/sessionlen-check.XXXXXX)"
-	trap clean_up EXIT
+	trap sl_clean_up EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 

@@ -78,6 +78,20 @@ sl_end_child()
 	sl_child=
 }
 
+# What a run leaves: nothing, or with KEEP its work directory without servers.
+sl_clean_up()
+{
+	trap '' INT TERM HUP
+	sl_end_child
+	sl_stop_servers "$sl_work"
+	cd /
+	if [ -n "${KEEP:-}" ]; then
+		sl_say "left in $sl_work"
+	else
+		rm -rf "$sl_work"
+	fi
+}
+
 # ---- packages -------------------------------------------------------------------
 
 sl_server_installed()
