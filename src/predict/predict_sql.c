@@ -33,18 +33,18 @@ get_site(FunctionCallInfo fcinfo, text *model)
 }
 
 /*
- * The row as the network's inputs.  Observed inputs take what the row before had, kept in
- * earlier[], and leave this row's values there.
+ * The row as the network's inputs, x and row_code.  Observed inputs take what the row
+ * before had, kept in earlier[], and leave this row's values there.
  */
 static void
-read_row(SlSite *site, SlSeat *seat, HeapTupleHeader row, SlCellValue *earlier,
-		 bool fresh)
+read_row(SlSite *site, const SlSeat *seat, HeapTupleHeader row, SlCellValue *earlier,
+		 bool fresh, float *x, int32 *row_code)
 {
 	const SlInputs *inputs = seat->model->inputs;
 
 	sl_site_cells(site, seat, row, site->cell);
 	sl_sequence_next(&seat->model->options, inputs, fresh, site->cell, earlier);
-	sl_inputs_apply(inputs, site->cell, seat->x, seat->row_code);
+	sl_inputs_apply(inputs, site->cell, x, row_code);
 }
 
 /* ---- row by row ---- */
@@ -99,7 +99,8 @@ predict_by_row(FunctionCallInfo fcinfo, WindowObject window, SlSite *site)
 		carried->network = sl_site_network(site, DatumGetHeapTupleHeader(row));
 	carried->running = true;
 	seat = sl_site_seat(site, carried->network);
-	read_row(site, seat, DatumGetHeapTupleHeader(row), earlier, fresh);
+	read_row(site, seat, DatumGetHeapTupleHeader(row), earlier, fresh, seat->x,
+			 seat->row_code);
 	sl_runner_rows(seat->runner, 1, seat->x, seat->code, state, fresh, seat->out);
 	PG_RETURN_FLOAT8(sl_runner_predict(seat->model, seat->out, NULL));
 }
@@ -237,8 +238,8 @@ read_rows(SlSite *site, SlSeat *seat, Datum *row, int rows, float *x, int32 **co
 
 	for (int i = 0; i < rows; i++)
 	{
-		read_row(site, seat, DatumGetHeapTupleHeader(row[i]), earlier, i == 0);
-		memcpy(x + (Size) i * inputs->width, seat->x, sizeof(float) * inputs->width);
+		read_row(site, seat, DatumGetHeapTupleHeader(row[i]), earlier, i == 0,
+				 x + (Size) i * inputs->width, seat->row_code);
 		for (int e = 0; e < inputs->embeddings; e++)
 			code[e][i] = seat->row_code[e];
 	}

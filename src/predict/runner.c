@@ -15,6 +15,7 @@ struct SlRunner
 {
 	const SlModel *model;
 	MemoryContext context;
+	SlTape tape; /* too large to be cleared for every pass */
 	SlArena arena;
 	char *memory; /* the arena, unaligned */
 	int steps;	  /* room in size and offset */
@@ -46,6 +47,12 @@ sl_runner_check(const SlModel *model)
 						 "evaluate() for how good it is.")));
 }
 
+static bool
+should_stop(void *arg)
+{
+	return QueryCancelPending || ProcDiePending;
+}
+
 SlRunner *
 sl_runner_create(const SlModel *model)
 {
@@ -53,6 +60,9 @@ sl_runner_create(const SlModel *model)
 
 	runner->model = model;
 	runner->context = CurrentMemoryContext;
+	runner->tape.params = &model->net.params;
+	runner->tape.value = model->value;
+	runner->tape.should_stop = should_stop;
 	return runner;
 }
 
@@ -95,23 +105,18 @@ make_rows(SlRunner *runner, int rows)
 
 /* ---- one pass ---- */
 
-static bool
-should_stop(void *arg)
-{
-	return QueryCancelPending || ProcDiePending;
-}
-
 static SlTensor *
 forward(SlRunner *runner, SlArena *arena, const SlBatch *batch, SlStatus *status)
 {
 	const SlNet *net = &runner->model->net;
-	SlTape tape = {.arena = arena,
-				   .params = &net->params,
-				   .value = runner->model->value,
-				   .should_stop = should_stop};
-	SlTensor *out = net->spec.arch->forward(net, &tape, batch);
+	SlTape *tape = &runner->tape;
+	SlTensor *out;
 
-	*status = tape.status;
+	tape->arena = arena;
+	tape->status = SL_OK;
+	tape->counted = 0;
+	out = net->spec.arch->forward(net, tape, batch);
+	*status = tape->status;
 	if (*status == SL_STOPPED)
 		CHECK_FOR_INTERRUPTS();
 	return out;

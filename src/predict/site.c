@@ -84,16 +84,24 @@ map_row_type(SlSite *site, HeapTupleHeader row)
 	const SlInputs *inputs = site->model->inputs;
 	Oid type = HeapTupleHeaderGetTypeId(row);
 	int32 typmod = HeapTupleHeaderGetTypMod(row);
+	TupleDesc desc;
 	MemoryContext old;
 
 	if (type == site->row_type && typmod == site->row_typmod)
 		return;
 	site->row_type = InvalidOid; /* until all columns are found */
 	if (site->desc != NULL)
+	{
 		FreeTupleDesc(site->desc);
+		pfree(site->value);
+		pfree(site->isnull);
+	}
 	site->desc = NULL;
 	old = MemoryContextSwitchTo(site->context);
-	site->desc = lookup_rowtype_tupdesc_copy(type, typmod);
+	desc = lookup_rowtype_tupdesc_copy(type, typmod);
+	site->value = palloc(sizeof(Datum) * Max(desc->natts, 1));
+	site->isnull = palloc(sizeof(bool) * Max(desc->natts, 1));
+	site->desc = desc;
 	for (int i = 0; i < inputs->count; i++)
 		site->attribute[i] = find_column(site, inputs->input[i].name, &site->reader[i]);
 	if (site->model->clusters > 0)
@@ -164,12 +172,13 @@ sl_site_cells(SlSite *site, const SlSeat *seat, HeapTupleHeader row, SlCellValue
 	HeapTupleData tuple = tuple_of(row);
 
 	map_row_type(site, row);
+	heap_deform_tuple(&tuple, site->desc, site->value, site->isnull);
 	for (int i = 0; i < inputs->count; i++)
 	{
-		bool isnull;
-		Datum value = heap_getattr(&tuple, site->attribute[i], site->desc, &isnull);
+		int at = site->attribute[i] - 1;
 
-		cell[i] = sl_input_cell(&inputs->input[i], &site->reader[i], value, isnull);
+		cell[i] = sl_input_cell(&inputs->input[i], &site->reader[i], site->value[at],
+								site->isnull[at]);
 	}
 }
 

@@ -41,6 +41,8 @@ typedef struct SlSite
 	SlValueReader *reader;
 	int key_attribute; /* partition_by, where clusters have networks */
 	SlValueReader key_reader;
+	Datum *value; /* of one row, by attribute */
+	bool *isnull;
 	SlCellValue *cell;
 } SlSite;
 

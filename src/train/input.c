@@ -55,12 +55,6 @@ sl_inputs_items(const SlInputs *inputs)
 	return item < 0 ? NULL : inputs->input[item].vocabulary;
 }
 
-bool
-sl_input_has_vocabulary(const SlInput *input)
-{
-	return input->prep >= SL_PREP_CODE;
-}
-
 /* ---- fitting ---- */
 
 static double
@@ -254,10 +248,10 @@ sl_input_missing(const SlInput *input)
 SlCellValue
 sl_input_cell(const SlInput *input, SlValueReader *reader, Datum value, bool isnull)
 {
-	SlCellValue cell = sl_input_missing(input);
+	SlCellValue cell;
 
 	if (isnull)
-		return cell;
+		return sl_input_missing(input);
 	if (sl_input_has_vocabulary(input))
 	{
 		char *text = sl_value_label(reader, value, input->fold);

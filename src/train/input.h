@@ -107,7 +107,11 @@ extern void sl_inputs_apply(const SlInputs *inputs, const SlCellValue *cell, flo
 extern SlCellValue sl_input_cell(const SlInput *input, SlValueReader *reader, Datum value,
 								 bool isnull);
 
-extern bool sl_input_has_vocabulary(const SlInput *input);
+static inline bool
+sl_input_has_vocabulary(const SlInput *input)
+{
+	return input->prep >= SL_PREP_CODE;
+}
 
 /* The cell of "nothing known". */
 extern SlCellValue sl_input_missing(const SlInput *input);
