@@ -244,6 +244,16 @@ COMMENT ON COLUMN session_summary.gender IS '1 m, 0 f, -1 unknown';
 COMMENT ON COLUMN session_summary.country IS 'code of country_codes; 0 is unknown';
 COMMENT ON COLUMN session_summary.average_session_length IS 'mean of all earlier sessions, 0 for the first';
 
+-- As unnest(), which the planner believes to give ten rows: joined by so few, every play of a
+-- user would be compared with every session.  (It is STRICT to stay a function of its own.)
+CREATE OR REPLACE FUNCTION session_rows(list sessionlen.session[])
+RETURNS SETOF sessionlen.session
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE ROWS 1000
+BEGIN ATOMIC
+	SELECT e FROM unnest(list) e;
+END;
+COMMENT ON FUNCTION session_rows(sessionlen.session[]) IS 'a row an element, about a thousand of them';
+
 -- Plays in one order for both windows, so that they are sorted once; of plays at the same
 -- time the longest is the last.
 CREATE OR REPLACE VIEW session_data AS
@@ -274,7 +284,7 @@ SELECT p.user_id, p."timestamp" AS "current_timestamp", s.session_start AS start
 		   ELSE extract(epoch FROM p.next - s.session_start)::float8
 	   END AS session_length
   FROM followed p
-  JOIN (SELECT user_id, e.* FROM session_lists CROSS JOIN unnest(list) e) s
+  JOIN (SELECT user_id, e.* FROM session_lists CROSS JOIN session_rows(list) e) s
 	ON s.user_id = p.user_id AND s.session_number = p.session_id
   LEFT JOIN user_data u ON u.user_id = p.user_id
   LEFT JOIN unique_artists a ON a.artist_name = p.artist_name

@@ -206,6 +206,8 @@ is( query("WITH r AS ($reference), o AS ($ours)
 		   SELECT (SELECT count(*) FROM (TABLE r EXCEPT ALL TABLE o) d), (SELECT count(*) FROM (TABLE o EXCEPT ALL TABLE r) d),
 				  (SELECT count(*) FROM o) = (SELECT count(*) FROM plays)"),
 	'0|0|t', 'session_data is what plain SQL says');
+like(query('EXPLAIN SELECT * FROM session_data'), qr/Function Scan on session_rows.*rows=1000 /,
+	'the planner knows that users have many sessions');
 is( query(q{
 	SELECT bool_or(times_played > 1), bool_or(times_played > 0 AND times_played < 1), bool_or(times_played = 0),
 		   bool_or(track_duration IS NULL), bool_or(gender = -1), count(DISTINCT country) > 3, bool_or(artist_name = 0),
