@@ -5,7 +5,7 @@
 
 # These targets need no PostgreSQL beforehand: their scripts install what is missing
 # and build in a directory of their own.
-SCRIPTED = check demo demo-skips demo-stop check-matrix check-clean format bench
+SCRIPTED = check demo demo-skips demo-stop check-matrix check-clean format bench bench-peers
 
 # Programs beside the extension, at the end of this file.
 PROGRAMS = build/listening build/skips build/track_info
@@ -21,6 +21,9 @@ demo demo-skips demo-stop:
 
 bench:
 	@bench/bench.sh
+
+bench-peers:
+	@bench/bench.sh peers
 
 check-matrix check-clean:
 	@test/matrix.sh $@

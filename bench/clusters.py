@@ -183,6 +183,8 @@ def race(what, ours, theirs, repeat):
         theirs()
         b.append(time.perf_counter() - start)
     print(f"  {what}: {min(a):.2f} s, scikit-learn {min(b):.2f} s", flush=True)
+    for side, times in (("ours", a), ("scikit-learn", b)):
+        print(f"RESULT\t{what}\t{side}\t{min(times):.6f}", flush=True)
 
 
 def statement(sql):
@@ -190,7 +192,8 @@ def statement(sql):
 
 
 def speed(quick, repeat):
-    print(f"seconds, best of {repeat} (scikit-learn {sklearn.__version__})")
+    print(f"seconds, best of {repeat}")
+    print(f"VERSION\tscikit-learn\t{sklearn.__version__}")
     n = 100000 if quick else 1000000
     x = make_blobs(n, 8, centers=10, cluster_std=2, random_state=0)[0]
     columns = load("points", x)

@@ -56,5 +56,17 @@ SELECT what, round(min(seconds)::numeric, 3) AS seconds, min(result) AS count,
        round((min(seconds) / min(result) * 1e6)::numeric, 2) || ' µs per ' || min(of) AS each,
        round((min(result) * CASE min(of) WHEN 'array' THEN 20 ELSE 1 END * 8.0 * hidden * (9 + hidden) / min(seconds) / 1e9)::numeric, 1) AS "GFLOP/s"
   FROM bench_time JOIN bench_query USING (id) GROUP BY id, what, hidden ORDER BY id;
+-- for table.pl: a call of one sequence, or a whole table
+\pset format unaligned
+\pset fieldsep '\t'
+\pset tuples_only on
+WITH work AS (
+	SELECT CASE of WHEN 'array' THEN 'predict_sequence(), 20 rows, hidden 64'
+	       ELSE format('predict_table(), %s rows, hidden %s', trim(to_char(min(result), '999,999,999')), hidden) END AS work,
+	       min(seconds) / CASE of WHEN 'array' THEN min(result) ELSE 1 END AS seconds,
+	       CASE of WHEN 'array' THEN 20 ELSE min(result) END * 8.0 * hidden * (9 + hidden) AS operations,
+	       CASE of WHEN 'array' THEN 'operations, one core' ELSE 'operations' END AS of
+	  FROM bench_time JOIN bench_query USING (id) WHERE hidden IS NOT NULL GROUP BY id, of, hidden)
+SELECT 'RESULT', work, side, number FROM work, LATERAL (VALUES ('ours', seconds), (of, operations)) v (side, number) ORDER BY work, side DESC;
 SELECT sessionlen.drop_model('bench_' || hidden) FROM (VALUES (64), (250)) v (hidden) \g /dev/null
 DROP TABLE bench_rows, bench_arrays;

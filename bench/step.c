@@ -328,6 +328,8 @@ report(const char *cell, const char *text, double seconds)
 		"%9.4f)\n",
 		cell, text, 1e3 * step, 1e3 * cpu, operations(&shape) / cpu * 1e-9, 1e3 * infer,
 		1e3 * infer_cpu);
+	printf("RESULT\tstep %s %s\tours\t%.9f\t\nRESULT\tstep %s %s\toperations\t%.0f\t\n",
+		   cell, text, cpu, cell, text, operations(&shape));
 	fflush(stdout);
 	run_close(&run);
 }

@@ -3,8 +3,14 @@
 that bench/step.c measures.  Prints every number of threads and the best.
 
     bench/step_torch.py                          the shapes of the table
-    bench/step_torch.py lstm 400x20x9-250
+    bench/step_torch.py lstm 400x20x9-250 ...
+    bench/step_torch.py epoch 600000             an epoch of that many rows, one by one
+
+PyTorch's own threads are not those of its BLAS, in which GRUs spend their time and which
+starts as many as there are processors: where OpenBLAS is the BLAS, its number is set too,
+to the same, and for GRUs to all where PyTorch has one.
 """
+import ctypes
 import os
 import re
 import statistics
@@ -14,21 +20,7 @@ import time
 import torch
 from torch import nn
 
-TABLE = [
-    ("lstm", "400x1x9-250"),
-    ("lstm", "400x20x9-250"),
-    ("gru", "400x20x9-250"),
-    ("lstm", "64x50x9-64"),
-    ("lstm", "32x20x9-32"),
-    ("lstm", "256x20x64-128-128"),
-    ("lstm", "256x20x100-512"),
-    ("lstm", "1x20x9-64"),
-    ("lstm", "1x1x9-64"),
-    ("gru-decoder", "256x20x64-128"),
-    ("gru-decoder", "256x20x64-512"),
-    ("lstm-decoder", "256x20x64-128"),
-    ("lstm-decoder", "256x20x64-512"),
-]
+TABLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shapes")
 
 
 class Net(nn.Module):
@@ -82,6 +74,27 @@ def measure(work, seconds):
     return 1e3 * statistics.median(wall), 1e3 * statistics.median(cpu)
 
 
+def openblas():
+    """OpenBLAS's function that sets its number of threads, where it is in this process."""
+    with open("/proc/self/maps", encoding="utf8") as maps:
+        for line in maps:
+            if "libopenblas" in line:
+                return ctypes.CDLL(line.split()[-1]).openblas_set_num_threads
+    return lambda threads: None
+
+
+def settings(cell):
+    """Numbers of threads: PyTorch's and its BLAS's."""
+    several = sorted({1, 2, os.cpu_count()})
+    pairs = [(threads, threads) for threads in several]
+    return pairs + [(1, os.cpu_count())] * (cell.startswith("gru") and os.cpu_count() > 1)
+
+
+def set_threads(threads, blas):
+    torch.set_num_threads(threads)
+    openblas()(blas)
+
+
 def report(cell, shape, seconds=1):
     dims, *hidden = shape.split("-")
     batch, steps, features = map(int, re.split("x", dims))
@@ -102,26 +115,56 @@ def report(cell, shape, seconds=1):
         with torch.inference_mode():
             net(x)
 
-    results = {}
-    for threads in sorted({1, 2, os.cpu_count()}):
-        torch.set_num_threads(threads)
-        results[threads] = (measure(step, seconds), measure(infer, seconds / 4))
-    for threads, (ms, forward) in results.items():
+    for threads, blas in settings(cell):
+        set_threads(threads, blas)
+        ms, cpu = measure(step, seconds)
+        forward, forward_cpu = measure(infer, seconds / 4)
+        note = f"{threads} threads" + (f", BLAS {blas}" if blas != threads else "")
         print(
-            "%-12s %-18s %2d threads %9.3f ms/step (cpu %9.3f), forward only %9.4f ms (cpu %9.4f)"
-            % ((cell, shape, threads) + ms + forward)
+            f"{cell:12} {shape:18} PyTorch {ms:9.3f} ms/step (cpu {cpu:9.3f}), "
+            f"forward only {forward:9.4f} ms (cpu {forward_cpu:9.4f}); {note}"
         )
-    best = min(ms for (ms, _), _ in results.values())
-    print("%-12s %-18s best %9.3f ms/step" % (cell, shape, best), flush=True)
+        print(f"RESULT\tstep {cell} {shape}\tPyTorch\t{ms / 1e3:.9f}\t{note}", flush=True)
+
+
+def epoch(rows, batch=400, features=9, hidden=250):
+    """Rows in random order, each a sequence of one."""
+    net = Net("lstm", features, [hidden])
+    x, y = torch.rand(rows, features), torch.rand(rows, 1)
+    loss = nn.L1Loss()
+    adam = torch.optim.Adam(net.parameters())
+
+    def train(order):
+        start = time.perf_counter()
+        for chosen in order.split(batch):
+            adam.zero_grad()
+            loss(net(x[chosen][None]), y[chosen][None]).backward()
+            adam.step()
+        return time.perf_counter() - start
+
+    def trial(setting):
+        set_threads(*setting)
+        train(torch.arange(10 * batch))
+        return train(torch.arange(100 * batch))
+
+    best = min(settings("lstm"), key=trial)
+    set_threads(*best)
+    seconds = train(torch.randperm(rows))
+    print(f"PyTorch, an epoch of {rows:,} rows: {seconds:.2f} s, {best[0]} threads")
+    print(f"RESULT\tepoch of {rows:,} rows, LSTM {batch}x1x{features}-{hidden}\tPyTorch\t{seconds:.6f}\t{best[0]} threads", flush=True)
 
 
 def main():
-    print("PyTorch", torch.__version__)
-    if len(sys.argv) > 2:
-        report(sys.argv[1], sys.argv[2], float((sys.argv + ["1"])[3]))
-    else:
-        for cell, shape in TABLE:
-            report(cell, shape)
+    print(f"VERSION\tPyTorch\t{torch.__version__}")
+    words = sys.argv[1:]
+    if not words:
+        with open(TABLE, encoding="utf8") as table:
+            words = table.read().split()
+    for what, size in zip(words[::2], words[1::2]):
+        if what == "epoch":
+            epoch(int(size))
+        else:
+            report(what, size)
 
 
 main()

@@ -83,7 +83,10 @@ def ours(method, epochs):
 
 
 def theirs(method, epochs, sentences):
+    import gensim
     from gensim.models import Word2Vec
+
+    print(f"VERSION\tgensim\t{gensim.__version__}")
 
     model = Word2Vec(sg=int(method == "skip_gram"), vector_size=100, window=10, negative=5, min_count=5, workers=1, seed=1)
     model.build_vocab(sentences)
@@ -110,7 +113,10 @@ def main():
     for method in ("skip_gram", "cbow"):
         speed = ours(method, args.epochs)
         try:
-            print(f"{method:9} ratio {speed / theirs(method, args.epochs, sentences):.2f}")
+            other = theirs(method, args.epochs, sentences)
+            print(f"{method:9} ratio {speed / other:.2f}")
+            for side, rate in (("ours", speed), ("gensim", other)):
+                print(f"RESULT\tword2vec(), {method}, a million tokens\t{side}\t{1e6 / rate:.6f}", flush=True)
         except ImportError:
             print("gensim is not installed (apt install python3-gensim)")
 

@@ -12,6 +12,7 @@
 # TESTS     as for "make check"
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$sl_top/test/root.sh"
 
 suites=${SUITES:-"15:bookworm 17:trixie 18:sid"}
 clean_suite=${SUITE:-bookworm}
@@ -22,36 +23,6 @@ checkout=/root/sessionlen
 if [ "$(id -u)" != 0 ]; then
 	exec sudo --preserve-env=SUITES,SUITE,MIRROR,TESTS,KEEP "$0" "$@"
 fi
-
-host_mirror()
-{
-	apt-get indextargets --format '$(REPO_URI)' \
-		'Created-By: Packages' 'Origin: Debian' 'Label: Debian' 2>/dev/null | head -n 1
-}
-
-# make_root DIR SUITE MIRROR PACKAGE,...: an old mirror's lists may have expired.
-make_root()
-{
-	local mirror=${3:-${MIRROR:-$(host_mirror)}}
-	sl_say "making a root of $2 from ${mirror:-the default mirror}"
-	mmdebstrap --quiet --mode=root --variant=minbase \
-		--aptopt='Acquire::Check-Valid-Until "false"' --include="$4" \
-		"$2" "$1" ${mirror:+"deb $mirror $2 main"} </dev/null
-}
-
-# in_root DIR COMMAND...: with processes and mounts that end with the command.
-# NETWORK=none takes the network away.
-in_root()
-{
-	local dir=$1 net=
-	shift
-	[ "${NETWORK:-}" != none ] || net=--net
-	unshare --mount --pid --fork --kill-child $net /bin/sh -c '
-		mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
-		root=$1 && shift && exec chroot "$root" "$@"' sh "$dir" \
-		/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CI=true \
-		TESTS="${TESTS:-}" "$@" </dev/null
-}
 
 # compile DIR VERSION CC: in a copy of the sources.  The flags PostgreSQL was built with
 # are gcc's, and clang doesn't know all of them.
@@ -145,11 +116,7 @@ check_clean()
 main()
 {
 	summary=()
-	command -v mmdebstrap >/dev/null || {
-		sl_apt_update
-		apt-get -q -y --no-install-recommends install mmdebstrap </dev/null ||
-			sl_die "mmdebstrap could not be installed"
-	}
+	need_mmdebstrap
 	work=$(mktemp -d /var/tmp/sessionlen-roots.XXXXXX)
 	# A root has mounts only inside a namespace, which ends with its command.
 	trap 'sl_end_child; rm -rf --one-file-system "$work"' EXIT
