@@ -74,7 +74,7 @@ param_add(SlParams *params, const char *name, int rows, int cols, SlInit init, i
 	if (update == SL_UPDATE_DENSE)
 	{
 		param->grad_offset = params->dense;
-		params->dense = dense_end;
+		params->dense = params->active = dense_end;
 	}
 	else if (update == SL_UPDATE_ROWS)
 		param->table = params->tables++;
@@ -93,4 +93,25 @@ sl_param_add_table(SlParams *params, const char *name, int rows, int cols, SlIni
 				   int fan_in, SlUpdate update)
 {
 	return param_add(params, name, rows, cols, init, 1, fan_in, update);
+}
+
+void
+sl_params_rest(SlParams *params, const bool *rests)
+{
+	params->dense = 0;
+	for (int resting = 0; resting < 2; resting++)
+	{
+		for (int i = 0; i < params->count; i++)
+		{
+			SlParam *param = &params->item[i];
+			size_t count = (size_t) param->rows * (param->cols > 0 ? param->cols : 1);
+
+			if (param->update != SL_UPDATE_DENSE || rests[i] != (resting == 1))
+				continue;
+			param->grad_offset = params->dense;
+			(void) extend(count, params->dense, &params->dense); /* as it was before */
+		}
+		if (resting == 0)
+			params->active = params->dense;
+	}
 }

@@ -65,7 +65,7 @@ sl_gradient_start(SlGradient *gradient)
 void
 sl_gradient_clear(SlGradient *gradient)
 {
-	memset(gradient->dense, 0, sizeof(float) * gradient->params->dense);
+	memset(gradient->dense, 0, sizeof(float) * gradient->params->active);
 	for (int i = 0; i < gradient->tables; i++)
 		*gradient->table[i].count = 0;
 }
@@ -116,7 +116,7 @@ sl_table_touch_all(SlTableGradient *table)
 size_t
 sl_gradient_size(const SlGradient *gradient)
 {
-	size_t size = gradient->params->dense;
+	size_t size = gradient->params->active;
 
 	for (int i = 0; i < gradient->tables; i++)
 		size += (size_t) *gradient->table[i].count * gradient->table[i].cols;
@@ -137,7 +137,7 @@ add(size_t n, const float *x, bool first, float *sum)
 SlStatus
 sl_gradient_add(SlGradient *total, const SlGradient *shard, bool first)
 {
-	add(total->params->dense, shard->dense, first, total->dense);
+	add(total->params->active, shard->dense, first, total->dense);
 	for (int i = 0; i < total->tables; i++)
 	{
 		const SlTableGradient *part = &shard->table[i];
@@ -232,7 +232,7 @@ void
 sl_gradient_sum(SlGradient *total, const SlGradient *const *shard, int shards,
 				size_t from, size_t to)
 {
-	size_t start = total->params->dense;
+	size_t start = total->params->active;
 	Overlap part = overlap(0, start, from, to);
 
 	for (int s = 0; s < shards; s++)
@@ -249,7 +249,7 @@ sl_gradient_sum(SlGradient *total, const SlGradient *const *shard, int shards,
 double
 sl_gradient_square(const SlGradient *gradient, size_t from, size_t to)
 {
-	size_t start = gradient->params->dense;
+	size_t start = gradient->params->active;
 	Overlap part = overlap(0, start, from, to);
 	double sum = sl_sum_of_squares(gradient->dense + part.first, part.count);
 
@@ -268,7 +268,7 @@ sl_gradient_square(const SlGradient *gradient, size_t from, size_t to)
 void
 sl_gradient_scale(SlGradient *gradient, float factor, size_t from, size_t to)
 {
-	size_t start = gradient->params->dense;
+	size_t start = gradient->params->active;
 	Overlap part = overlap(0, start, from, to);
 
 	sl_scale(gradient->dense + part.first, part.count, factor);
@@ -300,6 +300,8 @@ update_dense(const SlGradient *gradient, const SlOptimStep *step, float *value,
 {
 	const SlParams *params = gradient->params;
 
+	if (to > params->active)
+		to = params->active;
 	for (int i = 0; i < params->count; i++)
 	{
 		const SlParam *param = &params->item[i];
@@ -334,7 +336,7 @@ void
 sl_gradient_update(const SlGradient *gradient, const SlOptimStep *step, float *value,
 				   float *moments, size_t from, size_t to)
 {
-	size_t start = gradient->params->dense;
+	size_t start = gradient->params->active;
 	SlOptimStep rows = sl_optim_rows(step);
 
 	update_dense(gradient, step, value, moments, from, to);

@@ -44,7 +44,7 @@ typedef struct SlTableGradient
 struct SlGradient
 {
 	const SlParams *params;
-	float *dense; /* [params->dense] */
+	float *dense; /* [params->dense]; of what rests, behind params->active, nothing */
 	int tables;
 	SlTableGradient table[SL_MAX_TABLES];
 };

@@ -94,6 +94,7 @@ typedef struct SlParams
 	int count;
 	size_t total;  /* floats; each parameter starts on a SL_ALIGN boundary */
 	size_t dense;  /* floats of those updated as a whole */
+	size_t active; /* the first of them, which gradients reach; see sl_params_rest() */
 	int tables;	   /* those updated by rows */
 	bool overflow; /* too many, too long a name, or too large */
 } SlParams;
@@ -105,6 +106,10 @@ extern int sl_param_add(SlParams *params, const char *name, int rows, int cols,
 /* The same for a parameter of one gate, with a choice of how it is updated. */
 extern int sl_param_add_table(SlParams *params, const char *name, int rows, int cols,
 							  SlInit init, int fan_in, SlUpdate update);
+
+/* No gradient reaches the parameters with rests[i], of those updated as a whole: their
+ * gradients come last, and what is done with all gradients leaves them out. */
+extern void sl_params_rest(SlParams *params, const bool *rests);
 
 /* Fills value[params->total] from the seed; gaps and what is never updated are zeroed.
  * work holds scratch for the orthogonal matrices; SL_NO_MEMORY if it is too small (count

@@ -325,6 +325,7 @@ train(SlJobs *jobs, int j)
 	net->spec.arch = sl_arch_find(slot->arch);
 	memcpy(state.value, view->value, weights);
 	memcpy(state.moments, view->moments, moments);
+	sl_train_rest(net, &plan, &state);
 	if (jobs->shared->deadline > 0)
 		plan.time_limit = sl_train_time_left(&plan, jobs->shared->deadline -
 														jobs->hooks.now(jobs->hooks.arg));

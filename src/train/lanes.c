@@ -10,7 +10,15 @@
 
 #include "model/decode.h"
 
-#define SHARD_LANES 128 /* fewer rows than this in a GEMM waste the machine */
+/* What a shard has at least: enough lanes for the products of a step and enough rows for
+ * those of all steps not to wait for the weights, and a fraction of a millisecond's work.
+ */
+#define SHARD_LANES 32
+#define SHARD_LANES_PER_UNIT 0.25 /* of the widest layer */
+#define SHARD_ROWS 128
+#define SHARD_OPERATIONS 5e6
+/* As many as the functions of a unit's gates take in a row, forward and backward. */
+#define UNIT_OPERATIONS 400
 #define MAX_SHARD_ROWS ((size_t) 1 << 28)
 
 static int
@@ -78,16 +86,6 @@ sl_units_collect(SlUnits *units, const SlTrainSet *set, const SlTrainPlan *plan,
 
 /* ---- memory ---- */
 
-/* Lanes a shard takes at most, given the lanes of a full batch. */
-static int
-shard_lanes(int lanes)
-{
-	int shards = lanes / SHARD_LANES;
-
-	shards = shards < 1 ? 1 : int_min(shards, SL_MAX_SHARDS);
-	return (lanes + shards - 1) / shards;
-}
-
 /* No chunk need be longer than the longest sequence. */
 static int
 chunk_rows(const SlTrainSet *set, const SlTrainPlan *plan)
@@ -102,13 +100,68 @@ chunk_rows(const SlTrainSet *set, const SlTrainPlan *plan)
 	return int_min(plan->sequence_length, longest);
 }
 
+double
+sl_train_operations(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *plan)
+{
+	const SlParams *params = &net->params;
+	double weights = (double) params->dense;
+	double units = 0;
+	int steps = chunk_rows(set, plan);
+
+	for (int i = 0; i < params->count; i++)
+		if (params->item[i].init == SL_INIT_RECURRENT)
+		{
+			double recurrent = (double) params->item[i].rows * params->item[i].cols;
+
+			units += params->item[i].cols;
+			/* rows that start from zeros have no use for them */
+			weights -= recurrent / steps;
+		}
+	if (net->spec.items > 0)
+	{
+		bool all = plan->loss.kind == SL_LOSS_CROSS_ENTROPY;
+
+		weights += (all ? net->spec.items : plan->negatives) *
+				   (params->item[net->head_weight].cols + 1.0);
+	}
+	return 6 * weights + UNIT_OPERATIONS * units;
+}
+
+static double
+least_lanes(const SlNet *net)
+{
+	double least = SHARD_LANES;
+
+	for (int i = 0; i < net->spec.layers; i++)
+		if (SHARD_LANES_PER_UNIT * net->spec.hidden[i] > least)
+			least = SHARD_LANES_PER_UNIT * net->spec.hidden[i];
+	return least;
+}
+
+/*
+ * Lanes a shard takes at most, given the lanes of a full batch.  Shards come in powers of
+ * two, which divide well among processors.
+ */
+static int
+shard_lanes(const SlNet *net, int lanes, double rows, double operations)
+{
+	double least = least_lanes(net);
+	int shards = 1;
+
+	while (shards < SL_MAX_SHARDS && lanes >= 2 * shards * least &&
+		   rows >= 2 * shards * SHARD_ROWS && operations >= 2 * shards * SHARD_OPERATIONS)
+		shards *= 2;
+	return (lanes + shards - 1) / shards;
+}
+
 bool
 sl_lanes_init(SlLanes *lanes, const SlNet *net, const SlTrainSet *set,
 			  const SlTrainPlan *plan, SlArena *shared, SlArena *own)
 {
 	int count = int_min(plan->batch_size, sl_units_most(set, plan));
-	int shard = shard_lanes(count);
 	int steps = chunk_rows(set, plan);
+	double full = (double) count * steps;
+	int shard = shard_lanes(net, count, full, full * sl_train_operations(net, set, plan));
 	size_t rows = (size_t) shard * steps;
 
 	*lanes = (SlLanes){.net = net,

@@ -25,15 +25,65 @@ by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Quantile q of n sorted values, interpolated like percentile_cont. */
+static void
+swap(float *a, float *b)
+{
+	float kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+/*
+ * Moves the k-th smallest of n values to value[k], smaller ones before it and larger ones
+ * behind (Hoare 1961).  Pivots that divide badly end in sorting what is left.
+ */
+static void
+select_value(float *value, int n, int k)
+{
+	int low = 0;
+	int high = n - 1;
+
+	for (int turns = 64; high - low > 32 && turns > 0; turns--)
+	{
+		float pivot = value[low + (high - low) / 2];
+		int i = low;
+		int j = high;
+
+		while (i <= j)
+		{
+			while (value[i] < pivot)
+				i++;
+			while (value[j] > pivot)
+				j--;
+			if (i <= j)
+				swap(&value[i++], &value[j--]);
+		}
+		if (k > j && k < i)
+			return;
+		if (k <= j)
+			high = j;
+		else
+			low = i;
+	}
+	qsort(value + low, high - low + 1, sizeof(float), by_value);
+}
+
+/* Quantile q of n values, interpolated like percentile_cont; their order is lost. */
 static double
-sorted_quantile(const float *value, int n, double q)
+take_quantile(float *value, int n, double q)
 {
 	double at = q * (n - 1);
 	int low = (int) floor(at);
-	int high = Min(low + 1, n - 1);
+	float next;
 
-	return value[low] + (at - low) * ((double) value[high] - value[low]);
+	select_value(value, n, low);
+	if (low == n - 1)
+		return value[low];
+	next = value[low + 1];
+	for (int i = low + 2; i < n; i++)
+		next = Min(next, value[i]);
+	return value[low] + (at - low) * ((double) next - value[low]);
 }
 
 /* ---- weights and target ---- */
@@ -44,7 +94,7 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 {
 	float *train = huge(rows->rows, sizeof(float));
 	float *validation = huge(rows->rows, sizeof(float));
-	float *sorted = huge(rows->rows, sizeof(float));
+	float *known = huge(rows->rows, sizeof(float));
 	float limit = INFINITY;
 	int n = 0;
 
@@ -54,7 +104,7 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 			continue;
 		p->part_rows[rows->part[i]]++;
 		if (rows->part[i] == SL_TRAIN)
-			sorted[n++] = rows->y[i];
+			known[n++] = rows->y[i];
 		else if (rows->part[i] == SL_VALIDATION)
 			validation[i] = 1;
 	}
@@ -65,14 +115,11 @@ set_weights(SlPrepared *p, const SlRows *rows, double upper_percentile)
 						   "training part.",
 						   rows->rows)));
 	if (upper_percentile < 100)
-	{
-		qsort(sorted, n, sizeof(float), by_value);
-		limit = (float) sorted_quantile(sorted, n, upper_percentile / 100);
-	}
+		limit = (float) take_quantile(known, n, upper_percentile / 100);
 	for (int i = 0; i < rows->rows; i++)
 		train[i] =
 			rows->part[i] == SL_TRAIN && sl_row_counts(rows, i) && rows->y[i] <= limit;
-	pfree(sorted);
+	pfree(known);
 	p->set.train_weight = train;
 	p->set.validation_weight = validation;
 }
@@ -142,7 +189,7 @@ static void
 scale_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 {
 	float *scaled = huge(rows->rows, sizeof(float));
-	float *sorted = huge(rows->rows, sizeof(float));
+	float *known = huge(rows->rows, sizeof(float));
 	int n = 0;
 
 	for (int i = 0; i < rows->rows; i++)
@@ -150,16 +197,13 @@ scale_target(SlPrepared *p, const SlRows *rows, const SlOptions *options)
 		scaled[i] =
 			isnan(rows->y[i]) ? 0 : (float) sl_target_forward(&p->set.target, rows->y[i]);
 		if (p->set.train_weight[i] > 0)
-			sorted[n++] = scaled[i];
+			known[n++] = scaled[i];
 	}
 	if (options->loss == SL_LOSS_BCE)
-		p->start_value = logit_of_mean(sorted, n);
+		p->start_value = logit_of_mean(known, n);
 	else if (options->task == SL_TASK_REGRESSION)
-	{
-		qsort(sorted, n, sizeof(float), by_value);
-		p->start_value = sorted_quantile(sorted, n, 0.5);
-	}
-	pfree(sorted);
+		p->start_value = take_quantile(known, n, 0.5);
+	pfree(known);
 	p->set.y = scaled;
 }
 
@@ -216,19 +260,17 @@ fit_baselines(SlTrainSource *p, const SlRows *rows, const SlOptions *options)
 		all_sum += sum;
 		if (n == 0 || options->horizon != 0)
 			continue;
-		qsort(value, n, sizeof(float), by_value);
 		p->keys[k] = unconstify(char *, sl_vocabulary_text(rows->keys, s + 1));
 		p->key_rows[k] = n;
 		p->key_mean[k] = sum / n;
-		p->key_median[k] = sorted_quantile(value, n, 0.5);
+		p->key_median[k] = take_quantile(value, n, 0.5);
 		p->keys_with_rows++;
 	}
 	if (all_count > 0)
 	{
-		qsort(all, all_count, sizeof(float), by_value);
 		p->all_rows = all_count;
 		p->all_mean = all_sum / all_count;
-		p->all_median = sorted_quantile(all, all_count, 0.5);
+		p->all_median = take_quantile(all, all_count, 0.5);
 	}
 	pfree(value);
 	pfree(all);

@@ -16,9 +16,9 @@
 #define NOTICE_SECONDS 5.0
 #define CHECK_SECONDS 1.0
 
-/* Operations in a step that make waking other processes worth their while: some two
- * milliseconds. */
-#define WORTH_SHARING 2e8
+/* Operations in a step that make waking other processes worth their while: some
+ * millisecond. */
+#define WORTH_SHARING 5e7
 
 /* Only what ends the statement: other interrupts wait for the next step. */
 bool
@@ -165,15 +165,7 @@ check_memory(const SlRun *run, Size limit)
 double
 sl_run_operations(const SlRun *run, double rows)
 {
-	const SlNet *net = run->net;
-	const SlParam *head = &net->params.item[net->head_weight];
-	int scored = run->plan.loss.kind == SL_LOSS_CROSS_ENTROPY ? net->spec.items
-															  : run->plan.negatives;
-	double weights = net->params.dense;
-
-	if (net->spec.items > 0)
-		weights += (double) scored * (head->cols + 1);
-	return 6 * weights * rows;
+	return rows * sl_train_operations(run->net, &run->prepared->set, &run->plan);
 }
 
 int
@@ -364,6 +356,7 @@ sl_run(SlRun *run, Size limit)
 	run->state.value = sl_run_aligned(weights);
 	run->state.moments = sl_run_aligned(weights * sl_optim_moments(run->plan.optimizer));
 	sl_run_begin(run);
+	sl_train_rest(run->net, &run->plan, &run->state);
 	work = (SlArena){sl_run_aligned(bytes), bytes, 0};
 	if (run->workers)
 		hooks.team = sl_workers_team(run->workers);

@@ -7,9 +7,9 @@
  */
 #include "train/team.h"
 
-/* Looks at the board before a process sleeps: some 20 microseconds, the time it takes to
- * wake it up again. */
-#define LOOKS 400
+/* Looks at the board before a process sleeps: some 100 microseconds, more than it takes
+ * to wake it up again and than the leader is alone between two publications. */
+#define LOOKS 4000
 
 #define COUNT_SHIFT 16
 #define NUMBER_SHIFT 32

@@ -104,6 +104,46 @@ expect_validation(Trainer *tr, double seconds, int64_t steps)
 
 /* ---- memory ---- */
 
+static bool
+all_zero(const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (x[i] != 0)
+			return false;
+	return true;
+}
+
+/* Whether no optimiser moves the parameter unless a gradient does. */
+static bool
+is_at_rest(const SlParams *params, const SlParam *param, const SlTrainPlan *plan,
+		   const SlTrainState *state)
+{
+	size_t size = (size_t) param->rows * param->cols;
+
+	for (int m = 0; m < sl_optim_moments(plan->optimizer); m++)
+		if (!all_zero(state->moments + m * params->total + param->offset, size))
+			return false;
+	return plan->weight_decay == 0;
+}
+
+/* Where each row is a sequence, weights that read the state before it read zeros. */
+void
+sl_train_rest(SlNet *net, const SlTrainPlan *plan, const SlTrainState *state)
+{
+	bool rests[SL_MAX_PARAMS] = {false};
+	bool zeros = plan->sequence_length == 1 && !net->spec.arch->whole &&
+				 net->spec.recurrent_dropout == 0;
+
+	for (int i = 0; i < net->params.count; i++)
+	{
+		const SlParam *param = &net->params.item[i];
+
+		rests[i] = zeros && param->init == SL_INIT_RECURRENT &&
+				   is_at_rest(&net->params, param, plan, state);
+	}
+	sl_params_rest(&net->params, rests);
+}
+
 /* Takes everything a run needs from the arena; with an empty one it only counts. */
 static bool
 lay_out(Trainer *tr, SlArena *arena)

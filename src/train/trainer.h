@@ -111,6 +111,9 @@ typedef struct SlTrainResult
 	bool out_of_time;
 } SlTrainResult;
 
+/* Lets those of net's parameters rest that this training leaves as state has them. */
+extern void sl_train_rest(SlNet *net, const SlTrainPlan *plan, const SlTrainState *state);
+
 /* Bytes of work memory sl_train() needs; SIZE_MAX if the sizes overflow. */
 extern size_t sl_train_memory(const SlNet *net, const SlTrainSet *set,
 							  const SlTrainPlan *plan);
@@ -122,6 +125,10 @@ extern size_t sl_train_team_memory(const SlNet *net, const SlTrainSet *set,
 /* Processes that a step has work for, at most. */
 extern int sl_train_team_size(const SlNet *net, const SlTrainSet *set,
 							  const SlTrainPlan *plan);
+
+/* About how many operations a row costs in training; look-ups in tables left out. */
+extern double sl_train_operations(const SlNet *net, const SlTrainSet *set,
+								  const SlTrainPlan *plan);
 
 /* A time limit for a training by plan that starts when so many seconds are left to it and
  * others: its first step is always done. */

@@ -174,7 +174,7 @@ plain_step(Plain *p, PlainLane *lane, int lanes, const float *weight, double sum
 	for (int i = 0; i < lanes; i++)
 	{
 		int length = lane[i].end - lane[i].next;
-		float out[64] = {0};
+		float out[256] = {0};
 
 		if (length > p->c->plan.sequence_length)
 			length = p->c->plan.sequence_length;

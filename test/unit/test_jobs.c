@@ -154,7 +154,7 @@ static void
 make_cases(Case **c)
 {
 	c[0] = case_new(61, "lstm", 90, 9, 1, 7, 0);
-	c[1] = case_new(62, "gru", 300, 9, 2, 9, 0.3f);
+	c[1] = case_new(62, "gru", 300, 9, 2, 24, 0.3f);
 	c[2] = case_new(62, "lstm", 300, 9, 1, 12, 0);
 	c[3] = case_new(63, "lstm", 40, 5, 1, 3, 0);
 	c[4] = case_new(64, "gru", 20, 4, 1, 4, 0);

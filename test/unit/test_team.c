@@ -99,11 +99,11 @@ check_case(const char *what, Case *c)
 	case_free(c);
 }
 
-/* More lanes than two shards take. */
+/* Of several shards. */
 static Case *
 wide_case(const char *arch, int layers, float dropout, int sequence_length)
 {
-	Case *c = case_new(51, arch, 420, 9, layers, 7, dropout);
+	Case *c = case_new(51, arch, 420, 9, layers, 56, dropout);
 
 	c->plan.batch_size = 400;
 	c->plan.sequence_length = sequence_length;
@@ -163,11 +163,38 @@ check_board(void)
 	is_int(claimed, SL_MAX_ITEMS, "as many items as there may be");
 }
 
+/* How a batch is cut. */
+static void
+check_cut(const char *arch, int batch, int length, int hidden, int shards)
+{
+	Case *c = case_new(53, arch, 1100, 40, 1, hidden, 0);
+
+	c->plan.batch_size = batch;
+	c->plan.sequence_length = length;
+	is_int(sl_train_team_size(&c->net, &c->set, &c->plan), shards,
+		   "%s, hidden %d: shards of %d sequences, chunks of %d", arch, hidden, batch,
+		   length);
+	case_free(c);
+}
+
+static void
+check_cuts(void)
+{
+	check_cut("lstm", 400, 20, 250, 4);
+	check_cut("lstm", 400, 1, 250, 2); /* of 200 rows */
+	check_cut("gru", 256, 20, 512, 2); /* of 128 sequences */
+	check_cut("lstm", 64, 30, 64, 2);  /* of 32 */
+	check_cut("lstm", 63, 30, 64, 1);
+	check_cut("lstm", 1024, 30, 64, 16);
+	check_cut("lstm", 512, 2, 4, 1); /* too little to do */
+}
+
 int
 main(void)
 {
 	(void) sl_blas_load(); /* not by several threads at once */
 	check_board();
+	check_cuts();
 	check_case("lstm", wide_case("lstm", 1, 0, 4));
 	check_case("gru, two layers, dropout", wide_case("gru", 2, 0.3f, 4));
 	check_case("rows alone", wide_case("lstm", 1, 0, 1));

@@ -151,12 +151,12 @@ check_gradient(const char *arch)
 	case_free(c);
 }
 
-/* 300 lanes are two shards: the gradient of one step as of each lane alone, same bits
+/* Lanes in several shards: the gradient of one step as of each lane alone, same bits
  * twice. */
 static void
-check_shards(int lanes, int length, float dropout)
+check_shards(int lanes, int length, int hidden, float dropout)
 {
-	Case *c = case_new(11, "lstm", 320, 9, 1, 8, dropout);
+	Case *c = case_new(11, "lstm", 320, 9, 1, hidden, dropout);
 	Run run = {0}, again = {0};
 	Plain p = plain_new(c, c->train_weight);
 	PlainLane *lane;
@@ -168,6 +168,7 @@ check_shards(int lanes, int length, float dropout)
 	c->plan.batch_size = lanes;
 	c->plan.sequence_length = length;
 	c->plan.learning_rate = 1;
+	ok(sl_train_team_size(&c->net, &c->set, &c->plan) > 1, "several shards");
 	plain_units(&p, c->train_weight);
 	lane = lanes_new(c);
 	run_in(&run, c, 0);
@@ -304,6 +305,49 @@ check_time_order(void)
 	case_free(c);
 }
 
+/* Weights that no gradient reaches may rest: the others' bits stay what they are. */
+static void
+check_rest(const char *arch, int optimizer)
+{
+	Case *c = case_new(27, arch, 40, 9, 2, 12, 0.1f);
+	SlParams before = c->net.params;
+	size_t total = before.total;
+	float *moments = calloc(2 * total, sizeof(float));
+	SlTrainState state = {.moments = moments};
+	Run run = {0}, rested = {0};
+
+	c->net.spec.recurrent_dropout = 0;
+	c->plan.sequence_length = 1;
+	c->plan.optimizer = (SlOptimKind) optimizer;
+	run_in(&run, c, 0);
+	moments[before.item[c->net.recurrent[1].weight_hh].offset + 3] = 1;
+	sl_train_rest(&c->net, &c->plan, &state);
+	ok(c->net.params.dense == before.dense && c->net.params.active < before.dense,
+	   "%s: weights rest", arch);
+	rested.c = c;
+	run_in(&rested, c, 0);
+	ok(run.status == SL_OK && rested.status == SL_OK && run.steps == rested.steps &&
+		   memcmp(run.state.value, rested.state.value, total * sizeof(float)) == 0,
+	   "the same is learnt without them");
+	moments[before.item[c->net.recurrent[0].weight_hh].offset] = 1;
+	sl_train_rest(&c->net, &c->plan, &state);
+	ok(sl_optim_moments(c->plan.optimizer) == 0 ||
+		   c->net.params.active == c->net.params.dense,
+	   "not while they are in motion");
+	c->plan.sequence_length = 2;
+	memset(moments, 0, 2 * total * sizeof(float));
+	sl_train_rest(&c->net, &c->plan, &state);
+	ok(c->net.params.active == c->net.params.dense, "nor where a state is carried");
+	c->plan.sequence_length = 1;
+	c->plan.weight_decay = 0.1f;
+	sl_train_rest(&c->net, &c->plan, &state);
+	ok(c->net.params.active == c->net.params.dense, "nor where they decay");
+	run_free(&run);
+	run_free(&rested);
+	free(moments);
+	case_free(c);
+}
+
 int
 main(void)
 {
@@ -312,10 +356,12 @@ main(void)
 	check_chunks("lstm");
 	check_gradient("gru");
 	check_gradient("lstm");
-	check_shards(300, 4, 0);
-	check_shards(300, 4, 0.3f);
-	check_shards(310, 1, 0);
-	check_shards(257, 9, 0);
+	check_shards(300, 4, 24, 0);
+	check_shards(300, 4, 24, 0.3f);
+	check_shards(310, 1, 62, 0);
+	check_shards(257, 9, 16, 0);
+	check_rest("lstm", SL_OPTIM_ADAM);
+	check_rest("gru", SL_OPTIM_SGD);
 	check_weights();
 	check_gaps();
 	check_time_order();
