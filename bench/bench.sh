@@ -128,7 +128,11 @@ bench_training()
 
 bench_sessions()
 {
-	psql_quiet -v events="$events" -f bench/sessions.sql
+	local log=$sl_src/log.csv
+	psql_quiet -v events="$events" -v export="$log" -f bench/sessions.sql || return
+	! has DuckDB duckdb --version ||
+		peer env LOG=log.csv duckdb -f bench/sessions_duckdb.sql
+	rm -f "$log"
 }
 
 bench_predict()
