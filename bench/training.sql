@@ -67,18 +67,24 @@ BEGIN
 		END LOOP;
 	END LOOP;
 END $$;
-SELECT format('%s %sx%sx%s-%s%s', cell, batch, steps, features, hidden, repeat('-' || hidden, layers - 1)) AS network,
-       round((one.step * 1e3)::numeric, 2) AS "ms a step", round((more.step * 1e3)::numeric, 2) AS "by several",
+CREATE TEMP VIEW bench_result AS
+	SELECT id, format('%s %sx%sx%s-%s%s', cell, batch, steps, features, hidden, repeat('-' || hidden, layers - 1)) AS network, steps, count, s.epochs,
+	       workers, min(t.step) AS step, min(statement) AS statement, min(statement - t.epochs) AS rest, min(loss) AS low, max(loss) AS high
+	  FROM bench_shape s JOIN bench_time t USING (id) GROUP BY id, cell, batch, steps, features, hidden, layers, count, s.epochs, workers;
+SELECT network, round((one.step * 1e3)::numeric, 2) AS "ms a step", round((more.step * 1e3)::numeric, 2) AS "by several",
        round((one.step / more.step)::numeric, 2) AS gain,
-       count || ' x ' || epochs AS steps,
+       one.count || ' x ' || one.epochs AS steps,
        round(one.statement::numeric, 2) AS "statement, s", round(more.statement::numeric, 2) AS "by several",
        round((one.statement / more.statement)::numeric, 2) AS gain,
-       round(more.rest::numeric, 3) AS "beyond epochs, s",
-       one.loss = more.loss AS same
-  FROM bench_shape,
-       LATERAL (SELECT min(step) AS step, min(statement) AS statement, min(statement - t.epochs) AS rest, min(loss) AS loss FROM bench_time t
-                 WHERE t.id = bench_shape.id AND workers = 1) one,
-       LATERAL (SELECT min(step) AS step, min(statement) AS statement, min(statement - t.epochs) AS rest, min(loss) AS loss FROM bench_time t
-                 WHERE t.id = bench_shape.id AND workers > 1) more
- ORDER BY id;
+       round(least(one.rest, more.rest)::numeric, 3) AS "beyond epochs, s",
+       one.low = more.low AND one.high = more.high AND one.low = one.high AS same
+  FROM bench_result one JOIN bench_result more USING (id, network)
+ WHERE one.workers = 1 AND more.workers > 1 ORDER BY id;
+\pset format unaligned
+\pset tuples_only on
+\pset fieldsep '\t'
+SELECT 'RESULT', 'step ' || network, format('ours, %s process%s', workers, CASE WHEN workers > 1 THEN 'es' ELSE '' END), step, ''
+  FROM bench_result ORDER BY id, workers;
+SELECT 'RESULT', 'epoch of ' || trim(to_char(400 * count, '999,999,999')) || ' rows, ' || replace(network, 'lstm', 'LSTM'), 'ours', min(step) * count, ''
+  FROM bench_result WHERE steps = 1 GROUP BY network, count;
 DROP TABLE bench_narrow, bench_wide;
