@@ -72,7 +72,7 @@ $(DATA_built): $(SQL_PARTS)
 # keep it from fusing multiply and add where the code does not say so.
 src/nn/kernel.o: override CFLAGS += -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 # Loops over flat arrays, vectorised as they are written.
-src/nn/gradient.o src/nn/item_loss.o src/nn/item_rank.o src/nn/layer.o src/nn/loss.o src/nn/optim.o src/nn/random.o src/cluster/tiles.o: override CFLAGS += -O3 -fno-math-errno
+src/nn/gradient.o src/nn/item_loss.o src/nn/item_rank.o src/nn/layer.o src/nn/loss.o src/nn/optim.o src/nn/packed.o src/nn/random.o src/cluster/tiles.o: override CFLAGS += -O3 -fno-math-errno
 
 endif
 

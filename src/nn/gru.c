@@ -40,8 +40,7 @@ forward(SlRecurrentOp *op, const SlStepPart *part)
 {
 	int hidden = op->layer.hidden;
 
-	sl_gru_forward(part->count, hidden, op->gates + (size_t) part->row * 4 * hidden,
-				   op->bias, part->h, part->h_stride,
+	sl_gru_forward(part->count, hidden, part->gates, op->bias, part->h, part->h_stride,
 				   op->y->data + (size_t) part->row * hidden);
 }
 
@@ -50,8 +49,8 @@ backward(SlRecurrentOp *op, const SlStepPart *part)
 {
 	int hidden = op->layer.hidden;
 
-	sl_gru_backward(part->count, hidden, op->gates + (size_t) part->row * 4 * hidden,
-					part->h, part->h_stride, op->y->grad + (size_t) part->row * hidden,
+	sl_gru_backward(part->count, hidden, part->gates, part->h, part->h_stride,
+					op->y->grad + (size_t) part->row * hidden,
 					op->dh + (size_t) part->sequence * hidden);
 }
 
@@ -59,7 +58,8 @@ const SlCellType sl_gru_cell = {
 	.gates = 3,
 	.states = 1,
 	.input = {{.gate = 1, .weight = 0, .count = 2}, {.gate = 0, .weight = 2, .count = 1}},
-	.recurrent = {.gate = 1, .weight = 0, .count = 3},
+	.recurrent = {{.gate = 1, .weight = 0, .count = 2},
+				  {.gate = 3, .weight = 2, .count = 1}},
 	.join_bias = join_bias,
 	.split_bias = split_bias,
 	.forward = forward,

@@ -29,9 +29,8 @@ forward(SlRecurrentOp *op, const SlStepPart *part)
 {
 	int hidden = op->layer.hidden;
 
-	sl_lstm_forward(part->count, hidden, op->gates + (size_t) part->row * 4 * hidden,
-					op->bias, part->c, part->c_stride, sl_cell_state(op, part),
-					op->y->data + (size_t) part->row * hidden);
+	sl_lstm_forward(part->count, hidden, part->gates, op->bias, part->c, part->c_stride,
+					sl_cell_state(op, part), op->y->data + (size_t) part->row * hidden);
 }
 
 static void
@@ -40,17 +39,16 @@ backward(SlRecurrentOp *op, const SlStepPart *part)
 	int hidden = op->layer.hidden;
 	size_t carried = (size_t) part->sequence * hidden;
 
-	sl_lstm_backward(part->count, hidden, op->gates + (size_t) part->row * 4 * hidden,
-					 part->c, part->c_stride, sl_cell_state(op, part),
-					 op->y->grad + (size_t) part->row * hidden, op->dh + carried,
-					 op->dc + carried);
+	sl_lstm_backward(part->count, hidden, part->gates, part->c, part->c_stride,
+					 sl_cell_state(op, part), op->y->grad + (size_t) part->row * hidden,
+					 op->dh + carried, op->dc + carried);
 }
 
 const SlCellType sl_lstm_cell = {
 	.gates = 4,
 	.states = 2,
 	.input = {{.gate = 0, .weight = 0, .count = 4}},
-	.recurrent = {.gate = 0, .weight = 0, .count = 4},
+	.recurrent = {{.gate = 0, .weight = 0, .count = 4}},
 	.join_bias = join_bias,
 	.split_bias = split_bias,
 	.forward = forward,

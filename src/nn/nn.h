@@ -138,13 +138,14 @@ typedef struct SlPack
 } SlPack;
 
 typedef struct SlOp SlOp;
+typedef struct SlPackedWeight SlPackedWeight;
 typedef struct SlGradient SlGradient; /* gradient.h */
 
 /* Tensors one pass may make while counting. */
 #define SL_MAX_COUNTED 512
 
 /*
- * One pass over one shard.  Set everything up to should_stop, clear the rest.
+ * One pass over one shard.  Set everything up to packed, clear the rest.
  *
  * Layers return NULL once the status is set and take NULL for an input then, so an
  * architecture calls one after the other and its caller looks at the status once.
@@ -167,11 +168,23 @@ typedef struct SlTape
 	uint64_t epoch;
 	bool (*should_stop)(void *arg); /* may be NULL */
 	void *stop_arg;
+	const SlPackedWeight *packed; /* from sl_params_pack() of value; NULL: each pass packs
+								   * for itself.  In inference only */
 	SlStatus status; /* first error; layers do nothing once it is set */
 	SlOp *last;		 /* newest operation */
 	int counted;	 /* of shape[] in use, while counting */
 	SlTensor shape[SL_MAX_COUNTED];
 } SlTape;
+
+/*
+ * The recurrent weights of a network in the order that products read them, for tapes
+ * whose value is this one and stays so: a network that is loaded once and asked many
+ * times packs once.  All memory is the arena's and as large as the weights; NULL if it
+ * has no room or only counts.  Results are the same bits with and without.  It is of this
+ * process alone: it points to its kernels.
+ */
+extern const SlPackedWeight *sl_params_pack(const SlParams *params, const float *value,
+											SlArena *arena);
 
 /* True when arena->base is NULL: layers then allocate (count) but do not compute. */
 static inline bool

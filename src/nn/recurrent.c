@@ -1,10 +1,12 @@
 /*
  * recurrent.c: a recurrent layer's walk over time, forward and backward.
  *
- * The input side of all steps is one product before the walk and the weights' gradients
- * are one product each after it; in between every step costs one product of the rows
- * whose sequences go on, and one pointwise kernel.  Rows that start from zeros cost no
- * recurrent product at all.
+ * A step goes through its rows in tiles whose gates fit the second-level cache: both
+ * products into the gates, the pointwise kernel over them, and on to the next tile; going
+ * back, the kernel, the sums of the biases' gradients, and the products that carry
+ * gradients to the step before and to the inputs.  The weights are packed once a pass, or
+ * come packed with the tape.  Gradients of weights are one product each after the walk.
+ * Rows that start from zeros cost no recurrent product at all.
  *
  * A step has up to two parts: sequences 0 .. going - 1 go on from the step before, and
  * the rest of the step's rows start.  Running forward all sequences start together and
@@ -18,6 +20,14 @@
 #include <string.h>
 
 #include "nn/kernel.h"
+
+/* Gates of a tile, at most (unless they are those of TILE_MULTIPLE rows). */
+#define TILE_FLOATS (64 * 1024)
+#define TILE_MULTIPLE 24
+
+/* With fewer sequences the input product of all steps comes first: a step alone has too
+ * few rows for it. */
+#define FEW_SEQUENCES 6
 
 static const SlCellType *
 cell_type(const SlRecurrent *layer)
@@ -126,63 +136,108 @@ step_time(const SlRecurrentOp *op, int s)
 	return op->layer.reverse ? op->pack->steps - 1 - s : s;
 }
 
-/* gates of count rows = x W' for the cell's runs of columns. */
-static bool
-input_product(SlTape *tape, SlRecurrentOp *op)
+/* Where a row's gates are; in inference a tile's place may be used again. */
+static float *
+gates_of(const SlRecurrentOp *op, int row)
+{
+	bool reused = op->dh == NULL && !op->input_first;
+
+	return op->gates + (reused ? 0 : (size_t) row * 4 * op->layer.hidden);
+}
+
+/* Rows from .. from + count - 1 of a part, at most a tile of them. */
+static SlStepPart
+tile_of(const SlRecurrentOp *op, const SlStepPart *part, int from)
+{
+	SlStepPart tile = *part;
+	int left = part->count - from;
+
+	tile.row += from;
+	tile.sequence += from;
+	tile.count = left < op->tile ? left : op->tile;
+	tile.h += from * part->h_stride;
+	if (op->c != NULL)
+		tile.c += from * part->c_stride;
+	tile.gates = gates_of(op, tile.row);
+	return tile;
+}
+
+/* ---- forward ---- */
+
+/* Gates = x W' of all rows. */
+static void
+input_product(SlRecurrentOp *op)
 {
 	const SlCellType *cell = cell_type(&op->layer);
 	const SlTensor *x = op->x;
 	size_t hidden = op->layer.hidden;
 
-	for (const SlGateRun *run = cell->input; run < cell->input + 2 && run->count > 0;
-		 run++)
-		if (!sl_tape_gemm(
-				tape, false, true, x->rows, run->count * op->layer.hidden, x->cols,
-				x->data, x->cols,
-				sl_value(tape, op->layer.weight_ih) + run->weight * hidden * x->cols,
-				x->cols, 0, op->gates + run->gate * hidden, 4 * op->layer.hidden))
-			return false;
-	return true;
-}
-
-/* gates += h(t-1) U' of one part. */
-static bool
-recurrent_product(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part)
-{
-	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
-	int hidden = op->layer.hidden;
-	const float *h = part->h;
-	size_t stride = part->h_stride;
-
-	if (part->count == 0 || part->zero)
-		return true;
-	if (op->mask != NULL)
+	for (int p = 0; p < 2 && cell->input[p].count > 0; p++)
 	{
-		float *dropped = op->h_prev + (size_t) part->row * hidden;
+		SlTerm term = {x->data, x->cols, &op->ih.part[p]};
 
-		for (int r = 0; r < part->count; r++)
-			sl_multiply(hidden, h + r * stride,
-						op->mask + (size_t) (part->sequence + r) * hidden,
-						dropped + (size_t) r * hidden);
-		h = dropped;
-		stride = hidden;
+		sl_packed_product(x->rows, &term, 1, false,
+						  op->gates + cell->input[p].gate * hidden, 4 * hidden);
 	}
-	return sl_tape_gemm(tape, false, true, part->count, run->count * hidden, hidden, h,
-						(int) stride, sl_value(tape, op->layer.weight_hh), hidden, 1,
-						op->gates + (size_t) part->row * 4 * hidden +
-							(size_t) run->gate * hidden,
-						4 * hidden);
 }
 
-/* The GRU's last block gets nothing from the input product and starts from zero. */
+/* Previous states after dropout, kept for the weight's gradient. */
+static const float *
+drop_states(SlRecurrentOp *op, const SlStepPart *tile)
+{
+	size_t hidden = op->layer.hidden;
+	float *dropped = op->h_prev + tile->row * hidden;
+
+	for (int r = 0; r < tile->count; r++)
+		sl_multiply(hidden, tile->h + r * tile->h_stride,
+					op->mask + (tile->sequence + r) * hidden, dropped + r * hidden);
+	return dropped;
+}
+
+/* Gates = x W' + h(t-1) U', part by part of the weights: where a GRU's n keeps both
+ * products apart these are two. */
 static void
-clear_own_columns(SlRecurrentOp *op, int row, int count)
+gate_products(SlRecurrentOp *op, const SlStepPart *tile)
+{
+	const SlCellType *cell = cell_type(&op->layer);
+	size_t hidden = op->layer.hidden;
+	size_t width = 4 * hidden;
+	const float *x = op->x->data + (size_t) tile->row * op->x->cols;
+	bool dropped = op->mask != NULL && !tile->zero;
+	SlTerm term[2] = {{x, op->x->cols, NULL}, {tile->h, tile->h_stride, NULL}};
+	bool reads_x = !op->input_first;
+
+	if (dropped)
+	{
+		term[1].a = drop_states(op, tile);
+		term[1].stride = hidden;
+	}
+	for (int p = 0; p < 2 && cell->input[p].count > 0; p++)
+	{
+		float *input = tile->gates + cell->input[p].gate * hidden;
+		float *recurrent = tile->gates + cell->recurrent[p].gate * hidden;
+		bool together = input == recurrent;
+
+		term[0].b = &op->ih.part[p];
+		term[1].b = &op->hh.part[p];
+		if (reads_x)
+			sl_packed_product(tile->count, term, together && !tile->zero ? 2 : 1, false,
+							  input, width);
+		if (!tile->zero && !(together && reads_x))
+			sl_packed_product(tile->count, term + 1, 1, together, recurrent, width);
+	}
+}
+
+/* What a GRU's last block holds where there is no recurrent product. */
+static void
+clear_own_columns(const SlRecurrentOp *op, const SlStepPart *tile)
 {
 	size_t hidden = op->layer.hidden;
 
 	if (op->layer.cell == SL_CELL_GRU)
-		for (int r = row; r < row + count; r++)
-			memset(op->gates + ((size_t) r * 4 + 3) * hidden, 0, hidden * sizeof(float));
+		for (int r = 0; r < tile->count; r++)
+			memset(tile->gates + ((size_t) r * 4 + 3) * hidden, 0,
+				   hidden * sizeof(float));
 }
 
 /* Writes the states of sequences whose last row in the walk is at time t. */
@@ -205,27 +260,59 @@ save_states(const SlRecurrentOp *op, int t, float *state_out)
 	}
 }
 
+/* Weights as the forward pass reads them. */
+static void
+pack_forward(SlTape *tape, SlRecurrentOp *op)
+{
+	int ih = op->layer.weight_ih, hh = op->layer.weight_hh;
+
+	if (op->packed_ih == NULL)
+	{
+		op->ih = tape->packed[ih];
+		op->hh = tape->packed[hh];
+		return;
+	}
+	op->ih = sl_weight_pack(sl_shape(tape, ih), sl_value(tape, ih), false, op->packed_ih);
+	if (op->pack->steps > 1 || op->state_in != NULL)
+		op->hh =
+			sl_weight_pack(sl_shape(tape, hh), sl_value(tape, hh), false, op->packed_hh);
+}
+
+/* One part of a step, tile by tile. */
+static bool
+part_forward(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part)
+{
+	for (int from = 0; from < part->count; from += op->tile)
+	{
+		SlStepPart tile = tile_of(op, part, from);
+
+		if (!sl_go_on(tape))
+			return false;
+		gate_products(op, &tile);
+		if (tile.zero)
+			clear_own_columns(op, &tile);
+		cell_type(&op->layer)->forward(op, &tile);
+	}
+	return true;
+}
+
 static void
 walk_forward(SlTape *tape, SlRecurrentOp *op, float *state_out)
 {
-	const SlCellType *cell = cell_type(&op->layer);
-
-	cell->join_bias(op->layer.hidden, sl_value(tape, op->layer.bias_ih),
+	cell_type(&op->layer)
+		->join_bias(op->layer.hidden, sl_value(tape, op->layer.bias_ih),
 					sl_value(tape, op->layer.bias_hh), op->bias);
-	if (!input_product(tape, op))
-		return;
+	pack_forward(tape, op);
+	if (op->input_first)
+		input_product(op);
 	for (int s = 0; s < op->pack->steps && sl_go_on(tape); s++)
 	{
 		int t = step_time(op, s);
 		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
 
-		clear_own_columns(op, op->pack->offset[t], op->pack->size[t]);
 		for (int p = 0; p < 2; p++)
-			if (!recurrent_product(tape, op, &part[p]))
+			if (!part_forward(tape, op, &part[p]))
 				return;
-		for (int p = 0; p < 2; p++)
-			if (part[p].count > 0)
-				cell->forward(op, &part[p]);
 		if (state_out != NULL)
 			save_states(op, t, state_out);
 	}
@@ -278,58 +365,102 @@ finish_back(SlRecurrentOp *op, int t)
 	}
 }
 
-/* dh(t-1) = dgates U, on top of what the kernel left there for a GRU. */
-static bool
-carry_back(SlTape *tape, SlRecurrentOp *op, int t)
+/* C = dgates W, or with add C += that. */
+static void
+back_product(const SlRecurrentOp *op, const SlStepPart *tile, const SlGateRun *run,
+			 const SlPackedWeight *weight, bool add, float *c, int width)
 {
-	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
+	size_t hidden = op->layer.hidden;
+	SlTerm term[2];
+	int terms = 0;
+
+	for (; terms < 2 && run[terms].count > 0; terms++)
+		term[terms] = (SlTerm){tile->gates + run[terms].gate * hidden, 4 * hidden,
+							   &weight->part[terms]};
+	sl_packed_product(tile->count, term, terms, add, c, width);
+}
+
+/* dh(t-1) = dgates U, on top of what the kernel left there for a GRU. */
+static void
+carry_back(SlRecurrentOp *op, const SlStepPart *tile)
+{
 	int hidden = op->layer.hidden;
-	int going = wants_first(op) ? op->pack->size[t] : going_on(op, t);
 	bool adds = op->layer.cell == SL_CELL_GRU;
 	bool apart = adds && op->mask != NULL;
-	size_t count = (size_t) going * hidden;
+	size_t first = (size_t) tile->sequence * hidden;
+	size_t count = (size_t) tile->count * hidden;
+	float *dh = op->dh + first;
 
-	if (going == 0)
-		return true;
-	if (!sl_tape_gemm(tape, false, false, going, hidden, run->count * hidden,
-					  op->gates + (size_t) op->pack->offset[t] * 4 * hidden +
-						  (size_t) run->gate * hidden,
-					  4 * hidden, sl_value(tape, op->layer.weight_hh), hidden,
-					  adds && !apart ? 1 : 0, apart ? op->product : op->dh, hidden))
-		return false;
+	back_product(op, tile, cell_type(&op->layer)->recurrent, &op->hh, adds && !apart,
+				 apart ? op->product : dh, hidden);
 	if (apart)
-		sl_multiply_add(count, op->product, op->mask, op->dh);
+		sl_multiply_add(count, op->product, op->mask + first, dh);
 	else if (op->mask != NULL)
-		sl_multiply(count, op->dh, op->mask, op->dh);
+		sl_multiply(count, dh, op->mask + first, dh);
+}
+
+/* Weights as the backward pass reads them, in place of the forward pass's. */
+static void
+pack_backward(SlTape *tape, SlRecurrentOp *op)
+{
+	int ih = op->layer.weight_ih, hh = op->layer.weight_hh;
+
+	if (op->x->grad != NULL)
+		op->ih =
+			sl_weight_pack(sl_shape(tape, ih), sl_value(tape, ih), true, op->packed_ih);
+	if (op->pack->steps > 1 || wants_first(op))
+		op->hh =
+			sl_weight_pack(sl_shape(tape, hh), sl_value(tape, hh), true, op->packed_hh);
+}
+
+/* One part of a step, tile by tile. */
+static bool
+part_backward(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part, bool carries)
+{
+	const SlCellType *cell = cell_type(&op->layer);
+	int hidden = op->layer.hidden;
+	SlTensor *x = op->x;
+
+	for (int from = 0; from < part->count; from += op->tile)
+	{
+		SlStepPart tile = tile_of(op, part, from);
+
+		if (!sl_go_on(tape))
+			return false;
+		cell->backward(op, &tile);
+		sl_column_sums(tile.count, 4 * hidden, tile.gates, (size_t) 4 * hidden,
+					   op->bias_sum);
+		if (carries)
+			carry_back(op, &tile);
+		if (x->grad != NULL)
+			back_product(op, &tile, cell->input, &op->ih, true,
+						 x->grad + (size_t) tile.row * x->cols, x->cols);
+	}
 	return true;
 }
 
 static void
 walk_backward(SlTape *tape, SlRecurrentOp *op)
 {
-	const SlCellType *cell = cell_type(&op->layer);
 	int hidden = op->layer.hidden;
 
 	start_back(op);
+	pack_backward(tape, op);
 	memset(op->bias_sum, 0, (size_t) 4 * hidden * sizeof(float));
 	for (int s = op->pack->steps - 1; s >= 0 && sl_go_on(tape); s--)
 	{
 		int t = step_time(op, s);
 		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
 
-		for (int p = 0; p < 2; p++)
-			if (part[p].count > 0)
-				cell->backward(op, &part[p]);
-		sl_column_sums(op->pack->size[t], 4 * hidden,
-					   op->gates + (size_t) op->pack->offset[t] * 4 * hidden,
-					   (size_t) 4 * hidden, op->bias_sum);
-		if (!carry_back(tape, op, t))
+		if (!part_backward(tape, op, &part[0], true) ||
+			!part_backward(tape, op, &part[1], wants_first(op)))
 			return;
 		if (wants_first(op))
 			finish_back(op, t);
 	}
 	if (tape->status == SL_OK)
-		cell->split_bias(hidden, op->bias_sum, sl_grad(tape, op->layer.bias_ih),
+		cell_type(&op->layer)
+			->split_bias(hidden, op->bias_sum, sl_grad(tape, op->layer.bias_ih),
 						 sl_grad(tape, op->layer.bias_hh));
 }
 
@@ -356,12 +487,13 @@ static void
 add_recurrent_gradient(SlTape *tape, SlRecurrentOp *op, int row, int rows, const float *h,
 					   int stride)
 {
-	const SlGateRun *run = &cell_type(&op->layer)->recurrent;
+	const SlCellType *cell = cell_type(&op->layer);
 	int hidden = op->layer.hidden;
 
 	if (rows > 0)
-		sl_tape_gemm(tape, true, false, run->count * hidden, hidden, rows,
-					 op->gates + (size_t) row * 4 * hidden + (size_t) run->gate * hidden,
+		sl_tape_gemm(tape, true, false, cell->gates * hidden, hidden, rows,
+					 op->gates + (size_t) row * 4 * hidden +
+						 (size_t) cell->recurrent[0].gate * hidden,
 					 4 * hidden, h, stride, 1, sl_grad(tape, op->layer.weight_hh),
 					 hidden);
 }
@@ -394,9 +526,9 @@ recurrent_gradient(SlTape *tape, SlRecurrentOp *op)
 							   (int) op->stride);
 }
 
-/* dW += dgates' x and dx += dgates W. */
+/* dW += dgates' x. */
 static void
-input_gradients(SlTape *tape, SlRecurrentOp *op)
+input_gradient(SlTape *tape, SlRecurrentOp *op)
 {
 	const SlCellType *cell = cell_type(&op->layer);
 	SlTensor *x = op->x;
@@ -411,10 +543,6 @@ input_gradients(SlTape *tape, SlRecurrentOp *op)
 
 		sl_tape_gemm(tape, true, false, columns, x->cols, x->rows, gates, width, x->data,
 					 x->cols, 1, sl_grad(tape, op->layer.weight_ih) + weight, x->cols);
-		if (x->grad != NULL)
-			sl_tape_gemm(tape, false, false, x->rows, x->cols, columns, gates, width,
-						 sl_value(tape, op->layer.weight_ih) + weight, x->cols, 1,
-						 x->grad, x->cols);
 	}
 }
 
@@ -427,7 +555,7 @@ recurrent_backward(SlTape *tape, SlOp *base)
 	if (sl_go_on(tape))
 		recurrent_gradient(tape, op);
 	if (sl_go_on(tape))
-		input_gradients(tape, op);
+		input_gradient(tape, op);
 }
 
 /* ---- the layer ---- */
@@ -448,18 +576,40 @@ shapes_fit(const SlTape *tape, const SlTensor *x, const SlPack *pack,
 		   sl_shape(tape, layer->weight_hh)->cols == layer->hidden;
 }
 
+/* So many rows that their gates fill about half of a second-level cache; a multiple of
+ * blocks of rows of both the products and the column sums. */
+static int
+tile_rows(const SlPack *pack, int hidden)
+{
+	int fit = TILE_FLOATS / 4 / hidden / TILE_MULTIPLE * TILE_MULTIPLE;
+	int rows = fit > TILE_MULTIPLE ? fit : TILE_MULTIPLE;
+
+	return rows < pack->batch ? rows : pack->batch;
+}
+
 /* Everything both passes need, so that counting the forward pass counts all. */
 static void
 allocate(SlTape *tape, SlRecurrentOp *op)
 {
 	const SlPack *pack = op->pack;
-	size_t hidden = op->layer.hidden;
+	const SlRecurrent *layer = &op->layer;
+	size_t hidden = layer->hidden;
 	bool keeps = tape->grad != NULL;
-	bool lstm = op->layer.cell == SL_CELL_LSTM;
-	bool drops = tape->dropout && op->layer.recurrent_dropout > 0;
+	bool lstm = layer->cell == SL_CELL_LSTM;
+	bool drops = tape->dropout && layer->recurrent_dropout > 0;
 	bool unequal = pack->steps > 0 && pack->size[pack->steps - 1] != pack->batch;
 
-	op->gates = sl_tape_floats(tape, pack->rows, 4 * hidden);
+	op->tile = tile_rows(pack, layer->hidden);
+	op->input_first = pack->batch < FEW_SEQUENCES;
+	op->gates = sl_tape_floats(tape, keeps || op->input_first ? pack->rows : op->tile,
+							   4 * hidden);
+	if (tape->packed == NULL)
+	{
+		op->packed_ih =
+			sl_tape_floats(tape, sl_weight_size(sl_shape(tape, layer->weight_ih)), 1);
+		op->packed_hh =
+			sl_tape_floats(tape, sl_weight_size(sl_shape(tape, layer->weight_hh)), 1);
+	}
 	op->bias = sl_tape_floats(tape, 4, hidden);
 	op->zeros = sl_tape_floats(tape, 1, hidden);
 	if (lstm)
@@ -474,7 +624,7 @@ allocate(SlTape *tape, SlRecurrentOp *op)
 	if (lstm)
 		op->dc = sl_tape_floats(tape, pack->batch, hidden);
 	else if (drops)
-		op->product = sl_tape_floats(tape, pack->batch, hidden);
+		op->product = sl_tape_floats(tape, op->tile, hidden);
 	op->bias_sum = sl_tape_floats(tape, 4, hidden);
 }
 

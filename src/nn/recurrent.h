@@ -12,6 +12,7 @@
 #define SL_RECURRENT_H
 
 #include "nn/tape.h"
+#include "nn/weight.h"
 
 /* A run of columns of gates against a run of rows of a weight, both in hiddens. */
 typedef struct SlGateRun
@@ -28,6 +29,7 @@ typedef struct SlStepPart
 	int sequence; /* the first */
 	int count;
 	bool zero;		/* they start from zeros */
+	float *gates;	/* [count x 4 hidden] */
 	const float *h; /* previous state: row r at h + r * stride */
 	size_t h_stride;
 	const float *c; /* LSTM */
@@ -43,11 +45,17 @@ typedef struct SlRecurrentOp
 	SlTensor *y;
 	const float *state_in;
 	size_t stride;
-	SlTensor *first; /* what state_in points into, where gradients flow back; or NULL */
-	SlTensor *last;	 /* last states, where gradients come from; or NULL */
-	float *gates;	 /* [rows x 4 hidden] */
-	float *bias;	 /* [4 hidden] */
-	float *zeros;	 /* [hidden] */
+	SlTensor *first;   /* what state_in points into, where gradients flow back; or NULL */
+	SlTensor *last;	   /* last states, where gradients come from; or NULL */
+	int tile;		   /* rows that go through a step together */
+	bool input_first;  /* the input product of all rows comes before the walk */
+	float *gates;	   /* [rows x 4 hidden]; in inference perhaps [tile x 4 hidden] */
+	SlPackedWeight ih; /* for products with x and h, or going back with their gradients */
+	SlPackedWeight hh;
+	float *packed_ih; /* room for them, or NULL: they come with the tape */
+	float *packed_hh;
+	float *bias;   /* [4 hidden] */
+	float *zeros;  /* [hidden] */
 	float *c;	   /* LSTM: cell states, [rows x hidden]; in inference [batch x hidden] */
 	float *h_prev; /* [rows x hidden] previous states, dropped; NULL: found in y */
 	float *mask;   /* recurrent dropout, [batch x hidden] */
@@ -59,10 +67,10 @@ typedef struct SlRecurrentOp
 
 typedef struct SlCellType
 {
-	int gates;			 /* of hidden rows each in the weights */
-	int states;			 /* 1: h; 2: h and c */
-	SlGateRun input[2];	 /* the input product; count 0 ends */
-	SlGateRun recurrent; /* the recurrent product */
+	int gates;				/* of hidden rows each in the weights */
+	int states;				/* 1: h; 2: h and c */
+	SlGateRun input[2];		/* part p of weight_ih; count 0: there is none */
+	SlGateRun recurrent[2]; /* of weight_hh; these columns lie side by side */
 	/* bias of gates from the two parameters, and back from sums of gradients */
 	void (*join_bias)(int hidden, const float *ih, const float *hh, float *bias);
 	void (*split_bias)(int hidden, const float *sum, float *ih, float *hh);

@@ -18,7 +18,9 @@ struct SlRunner
 	SlTape tape; /* too large to be cleared for every pass */
 	SlArena arena;
 	char *memory; /* the arena, unaligned */
-	int steps;	  /* room in size and offset */
+	int fit_rows; /* of the last pass, for which the arena was large enough */
+	int fit_sequences;
+	int steps; /* room in size and offset */
 	int *size;
 	int *offset;
 	int rows; /* room for a group in packed order; so have the next */
@@ -122,48 +124,67 @@ forward(SlRunner *runner, SlArena *arena, const SlBatch *batch, SlStatus *status
 	return out;
 }
 
+/* Makes the arena as large as the batch counts. */
+static void
+make_arena(SlRunner *runner, const SlBatch *batch)
+{
+	SlArena count = {NULL, SIZE_MAX, 0};
+	SlStatus status;
+
+	forward(runner, &count, batch, &status);
+	if (count.used > (Size) sl_memory_limit * 1024)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
+						errmsg("predicting with model \"%s\" needs more than "
+							   "sessionlen.memory_limit",
+							   runner->model->model),
+						errdetail("Its network is too large for %d rows at a time.",
+								  batch->pack->rows),
+						errhint("Raise sessionlen.memory_limit.")));
+	if (runner->arena.base != NULL && count.used <= runner->arena.size)
+		return;
+	if (runner->memory)
+		pfree(runner->memory);
+	runner->memory = NULL;
+	runner->arena.base = NULL;
+	runner->memory =
+		MemoryContextAllocHuge(runner->context, (Size) count.used + SL_ALIGN);
+	runner->arena =
+		(SlArena){(char *) TYPEALIGN(SL_ALIGN, runner->memory), count.used, 0};
+}
+
+/* Whether a pass may be tried without asking what memory it needs: one that writes its
+ * state over the one it starts from could not begin again. */
+static bool
+may_try(const SlRunner *runner, const SlBatch *batch)
+{
+	bool in_place = batch->state_in != NULL && batch->state_in == batch->state_out;
+
+	return runner->arena.base != NULL &&
+		   (!in_place || (batch->pack->rows == runner->fit_rows &&
+						  batch->pack->batch == runner->fit_sequences));
+}
+
 /* One forward pass; the arena grows to what the batch counts. */
 static const float *
 run(SlRunner *runner, const SlBatch *batch)
 {
-	SlStatus status;
-	SlTensor *out;
+	SlStatus status = SL_NO_MEMORY;
+	SlTensor *out = NULL;
 
 	runner->arena.used = 0;
-	if (runner->arena.base != NULL)
-	{
+	if (may_try(runner, batch))
 		out = forward(runner, &runner->arena, batch, &status);
-		if (status == SL_OK)
-			return out->data;
-	}
-	else
-		status = SL_NO_MEMORY;
 	if (status == SL_NO_MEMORY)
 	{
-		SlArena count = {NULL, SIZE_MAX, 0};
-		Size bytes;
-
-		forward(runner, &count, batch, &status);
-		if (count.used > (Size) sl_memory_limit * 1024)
-			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-							errmsg("predicting with model \"%s\" needs more than "
-								   "sessionlen.memory_limit",
-								   runner->model->model),
-							errdetail("Its network is too large for %d rows at a time.",
-									  batch->pack->rows),
-							errhint("Raise sessionlen.memory_limit.")));
-		bytes = count.used;
-		if (runner->memory)
-			pfree(runner->memory);
-		runner->memory = NULL;
-		runner->arena.base = NULL;
-		runner->memory = MemoryContextAllocHuge(runner->context, bytes + SL_ALIGN);
-		runner->arena = (SlArena){(char *) TYPEALIGN(SL_ALIGN, runner->memory), bytes, 0};
+		make_arena(runner, batch);
+		runner->arena.used = 0;
 		out = forward(runner, &runner->arena, batch, &status);
-		if (status == SL_OK)
-			return out->data;
 	}
-	elog(ERROR, "prediction failed with status %d", (int) status);
+	if (status != SL_OK)
+		elog(ERROR, "prediction failed with status %d", (int) status);
+	runner->fit_rows = batch->pack->rows;
+	runner->fit_sequences = batch->pack->batch;
+	return out->data;
 }
 
 /* ---- one sequence ---- */
