@@ -29,9 +29,8 @@
 
 #define NEW_EVENTS 16
 #define FIRST_ROOM 64
-#define FOLD_EVENTS \
-	1024 /* this many events, or a share of the runs, are folded at once */
-#define FOLD_SHARE 4
+#define FOLD_EVENTS 256 /* so many events, or as many as there are runs, fold at once */
+#define ON_STACK 1024	/* a fold of so many needs no memory to work in */
 
 typedef struct SlEventState
 {
@@ -95,10 +94,10 @@ cancel_pending(void *arg)
 static void
 sort_events(SlEvent *events, size_t count)
 {
-	SlEvent few[FOLD_EVENTS];
+	SlEvent few[ON_STACK];
 	SlEvent *scratch = few;
 
-	if (count > FOLD_EVENTS)
+	if (count > ON_STACK)
 		scratch = new_array_of(CurrentMemoryContext, count, sizeof(SlEvent));
 	if (!sl_events_sort(events, scratch, count, cancel_pending, NULL))
 	{
@@ -159,10 +158,10 @@ add_sorted(SlEventState *state, const SlEvent *events, size_t count)
 		return;
 	}
 
-	SlRun few[FOLD_EVENTS];
+	SlRun few[ON_STACK];
 	SlRun *runs = few;
 
-	if (more > FOLD_EVENTS)
+	if (more > ON_STACK)
 		runs = new_array_of(CurrentMemoryContext, more, sizeof(SlRun));
 	sl_runs_make(events, count, state->gap, runs);
 	add_runs(state, runs, more);
@@ -199,11 +198,14 @@ fold_all(SlEventState *state)
 	state->room = 0;
 }
 
-/* Makes room for new events. */
+/*
+ * Makes room for new events.  The first array is followed by the whole of a fold: small
+ * arrays of thousands of groups that grow together would leave as much again behind.
+ */
 static pg_noinline void
 put_away(SlEventState *state)
 {
-	if (state->count >= Max(FOLD_EVENTS, state->run_count / FOLD_SHARE))
+	if (state->count >= Max(FOLD_EVENTS, state->run_count))
 		fold(state);
 	if (state->events == NULL)
 	{
@@ -213,10 +215,10 @@ put_away(SlEventState *state)
 	}
 	else if (state->count == state->room)
 	{
-		size_t size = array_size(state->room * 2, sizeof(SlEvent));
+		size_t room = Max(state->room * 2, FOLD_EVENTS);
 
-		state->events = repalloc_huge(state->events, size);
-		state->room *= 2;
+		state->events = repalloc_huge(state->events, array_size(room, sizeof(SlEvent)));
+		state->room = room;
 	}
 	memcpy(state->events + state->count, state->new_events,
 		   state->new_count * sizeof(SlEvent));

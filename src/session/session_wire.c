@@ -23,21 +23,32 @@
 
 static const uint8_t wire_magic[3] = {'S', 'L', 'E'};
 
-static void
-put_int64(uint8_t *bytes, int64_t value)
+/* As the bytes have it; taking them one by one shows in the time of a parallel query. */
+static inline uint64_t
+little_endian(uint64_t value)
 {
-	for (int i = 0; i < 8; i++)
-		bytes[i] = (uint8_t) ((uint64_t) value >> (8 * i));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return __builtin_bswap64(value);
+#else
+	return value;
+#endif
 }
 
-static int64_t
+static inline void
+put_int64(uint8_t *bytes, int64_t value)
+{
+	uint64_t ordered = little_endian((uint64_t) value);
+
+	memcpy(bytes, &ordered, sizeof(ordered));
+}
+
+static inline int64_t
 get_int64(const uint8_t *bytes)
 {
-	uint64_t value = 0;
+	uint64_t ordered;
 
-	for (int i = 0; i < 8; i++)
-		value |= (uint64_t) bytes[i] << (8 * i);
-	return (int64_t) value;
+	memcpy(&ordered, bytes, sizeof(ordered));
+	return (int64_t) little_endian(ordered);
 }
 
 size_t
