@@ -33,7 +33,8 @@ _PG_init(void)
 		"Needs are estimated first; what would take more is refused.", &sl_memory_limit,
 		2 * 1024 * 1024, 1024, INT_MAX, PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable(
-		"sessionlen.max_workers", "Processes that may compute one training.",
+		"sessionlen.max_workers",
+		"Processes that may compute one training or batch prediction.",
 		"The session's own is one of them; the others are background workers.",
 		&sl_max_workers, 4, 1, SL_MAX_TEAM, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("sessionlen");

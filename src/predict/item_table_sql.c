@@ -264,7 +264,7 @@ give(SlTable *table, const SlPending *b)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 
-	sl_ranker_rank(items->ranker[b - table->buffer], a.hidden, a.rows,
+	sl_ranker_rank(items->ranker[b->network], a.hidden, a.rows,
 				   &(SlItemRank){.item = a.item,
 								 .log_probability = a.log_probability,
 								 .rank = a.rank});

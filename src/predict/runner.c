@@ -15,7 +15,9 @@ struct SlRunner
 {
 	const SlModel *model;
 	MemoryContext context;
-	SlTape tape; /* too large to be cleared for every pass */
+	Size limit;			   /* of memory for a pass */
+	void (*stopped)(void); /* NULL: only an interrupt stops a pass */
+	SlTape tape;		   /* too large to be cleared for every pass */
 	SlArena arena;
 	char *memory; /* the arena, unaligned */
 	int fit_rows; /* of the last pass, for which the arena was large enough */
@@ -62,10 +64,21 @@ sl_runner_create(const SlModel *model)
 
 	runner->model = model;
 	runner->context = CurrentMemoryContext;
+	runner->limit = (Size) sl_memory_limit * 1024;
 	runner->tape.params = &model->net.params;
 	runner->tape.value = model->value;
 	runner->tape.should_stop = should_stop;
 	return runner;
+}
+
+void
+sl_runner_serve(SlRunner *runner, Size limit, bool (*stop)(void *arg), void *arg,
+				void (*stopped)(void))
+{
+	runner->limit = limit;
+	runner->tape.should_stop = stop;
+	runner->tape.stop_arg = arg;
+	runner->stopped = stopped;
 }
 
 static void *
@@ -120,7 +133,11 @@ forward(SlRunner *runner, SlArena *arena, const SlBatch *batch, SlStatus *status
 	out = net->spec.arch->forward(net, tape, batch);
 	*status = tape->status;
 	if (*status == SL_STOPPED)
+	{
 		CHECK_FOR_INTERRUPTS();
+		if (runner->stopped != NULL)
+			runner->stopped();
+	}
 	return out;
 }
 
@@ -132,7 +149,7 @@ make_arena(SlRunner *runner, const SlBatch *batch)
 	SlStatus status;
 
 	forward(runner, &count, batch, &status);
-	if (count.used > (Size) sl_memory_limit * 1024)
+	if (count.used > runner->limit)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("predicting with model \"%s\" needs more than "
 							   "sessionlen.memory_limit",
@@ -286,38 +303,75 @@ sl_runner_step(SlRunner *runner, int sequences, const float *x, int32 *const *co
 
 /* ---- many sequences ---- */
 
-typedef struct Length
+/* Whether rows are predicted each by itself: any of them go side by side. */
+static bool
+is_apart(const SlModel *model)
 {
-	int sequence;
-	int first;
-	int rows;
-} Length;
+	return !sl_runner_carries(model) && !sl_runner_is_whole(model);
+}
 
 static int
 longest_first(const void *a, const void *b)
 {
-	const Length *x = a;
-	const Length *y = b;
+	const SlSpan *x = a;
+	const SlSpan *y = b;
 
 	if (x->rows != y->rows)
 		return x->rows > y->rows ? -1 : 1;
-	return x->sequence - y->sequence;
+	return x->first - y->first;
 }
 
-/* What a group is made of: arrays of all rows. */
-typedef struct Source
-{
-	const float *x;
-	int32 *const *code;
-	const uint8 *future;
-	float *out;
-} Source;
-
-/* Brings so many steps of the first sequences of a group, longest first, into packed
- * order; returns how many rows that are. */
+/* How many of the next sequences go side by side: whole ones as many as there is room
+ * for, at least one. */
 static int
-pack_steps(SlRunner *runner, const Length *group, int going, int from, int steps,
-		   const Source *source)
+group_size(const SlModel *model, int sequences, const SlSpan *span)
+{
+	int count = 0;
+	int rows = 0;
+
+	if (!sl_runner_is_whole(model))
+		return Min(sequences, GROUP);
+	while (count < Min(sequences, GROUP) &&
+		   (count == 0 || rows + span[count].rows <= GROUP * STEPS))
+		rows += span[count++].rows;
+	return count;
+}
+
+SlGroups
+sl_runner_groups(const SlModel *model, int rows, int sequences, const SlSpan *span)
+{
+	SlGroups groups = {.spans = sequences};
+
+	if (is_apart(model))
+		groups.spans = (rows + GROUP - 1) / GROUP;
+	groups.span = palloc_extended(sizeof(SlSpan) * Max(groups.spans, 1), MCXT_ALLOC_HUGE);
+	groups.start =
+		palloc_extended(sizeof(int) * ((Size) groups.spans + 1), MCXT_ALLOC_HUGE);
+	groups.start[0] = 0;
+	if (is_apart(model))
+	{
+		for (int g = 0; g < groups.spans; g++)
+		{
+			groups.span[g] = (SlSpan){g * GROUP, Min(rows - g * GROUP, GROUP)};
+			groups.start[++groups.count] = g + 1;
+		}
+		return groups;
+	}
+	memcpy(groups.span, span, sizeof(SlSpan) * sequences);
+	qsort(groups.span, sequences, sizeof(SlSpan), longest_first);
+	for (int g = 0; g < sequences;)
+	{
+		g += group_size(model, sequences - g, groups.span + g);
+		groups.start[++groups.count] = g;
+	}
+	return groups;
+}
+
+/* Brings so many steps of the first sequences of a group into packed order; returns how
+ * many rows that are. */
+static int
+pack_steps(SlRunner *runner, const SlSpan *span, int going, int from, int steps,
+		   const SlRows *rows)
 {
 	const SlNetSpec *spec = &runner->model->net.spec;
 	int row = 0;
@@ -327,16 +381,16 @@ pack_steps(SlRunner *runner, const Length *group, int going, int from, int steps
 		int n = 0;
 
 		runner->offset[t] = row;
-		for (; n < going && group[n].rows > from + t; n++, row++)
+		for (; n < going && span[n].rows > from + t; n++, row++)
 		{
-			int at = group[n].first + from + t;
+			int at = span[n].first + from + t;
 
 			memcpy(runner->x + (Size) row * spec->inputs,
-				   source->x + (Size) at * spec->inputs, sizeof(float) * spec->inputs);
+				   rows->x + (Size) at * spec->inputs, sizeof(float) * spec->inputs);
 			for (int e = 0; e < spec->embeddings; e++)
-				runner->code[e][row] = source->code[e][at];
-			if (source->future)
-				runner->future[row] = source->future[at];
+				runner->code[e][row] = rows->code[e][at];
+			if (rows->future)
+				runner->future[row] = rows->future[at];
 		}
 		runner->size[t] = n;
 	}
@@ -347,23 +401,23 @@ pack_steps(SlRunner *runner, const Length *group, int going, int from, int steps
 /* Steps from .. from + steps - 1 of a group's sequences, longest first; returns how many
  * of them have such steps. */
 static int
-run_steps(SlRunner *runner, const Length *group, int count, int from, int steps,
-		  const Source *source)
+run_steps(SlRunner *runner, const SlSpan *span, int count, int from, int steps,
+		  const SlRows *rows)
 {
 	const SlNetSpec *spec = &runner->model->net.spec;
-	bool carries = sl_runner_carries(runner->model) && source->future == NULL;
+	bool carries = sl_runner_carries(runner->model) && rows->future == NULL;
 	int going = 0;
 	SlPack pack;
 	SlBatch batch;
 	const float *raw;
 
-	while (going < count && group[going].rows > from)
+	while (going < count && span[going].rows > from)
 		going++;
 	if (going == 0)
 		return 0;
-	steps = Min(steps, group[0].rows - from);
+	steps = Min(steps, span[0].rows - from);
 	pack = (SlPack){going, steps, 0, runner->size, runner->offset};
-	pack.rows = pack_steps(runner, group, going, from, steps, source);
+	pack.rows = pack_steps(runner, span, going, from, steps, rows);
 	batch = (SlBatch){.pack = &pack,
 					  .x = runner->x,
 					  .code = (const int32_t *const *) runner->code,
@@ -371,11 +425,11 @@ run_steps(SlRunner *runner, const Length *group, int count, int from, int steps,
 					  .seq_key = runner->key,
 					  .state_in = from > 0 && carries ? runner->state[0] : NULL,
 					  .state_out = carries ? runner->state[1] : NULL,
-					  .future = source->future ? runner->future : NULL};
+					  .future = rows->future ? runner->future : NULL};
 	raw = run(runner, &batch);
 	for (int s = 0; s < steps; s++)
 		for (int n = 0; n < runner->size[s]; n++)
-			memcpy(source->out + (Size) (group[n].first + from + s) * spec->outputs,
+			memcpy(rows->out + (Size) (span[n].first + from + s) * spec->outputs,
 				   raw + (Size) (runner->offset[s] + n) * spec->outputs,
 				   sizeof(float) * spec->outputs);
 	if (carries)
@@ -388,79 +442,74 @@ run_steps(SlRunner *runner, const Length *group, int count, int from, int steps,
 	return going;
 }
 
-/* A model without a state sees rows, not sequences: any rows go side by side. */
+/* Rows side by side, each a sequence of its own. */
 static void
-run_single_rows(SlRunner *runner, int sequences, const SlSpan *span, const Source *source)
+run_apart(SlRunner *runner, const SlSpan *span, const SlRows *rows)
 {
-	Length group[GROUP];
-	int n = 0;
+	const SlNetSpec *spec = &runner->model->net.spec;
+	Size first = span->first;
+	int32 *code[SL_MAX_EMBEDDINGS];
 
-	for (int s = 0; s < sequences; s++)
-		for (int i = 0; i < span[s].rows; i++)
-		{
-			group[n++] = (Length){0, span[s].first + i, 1};
-			if (n < GROUP)
-				continue;
-			CHECK_FOR_INTERRUPTS();
-			run_steps(runner, group, n, 0, 1, source);
-			n = 0;
-		}
-	run_steps(runner, group, n, 0, 1, source);
-}
-
-/* Sequences that are run whole: as many as there is room for, at least one. */
-static void
-run_whole(SlRunner *runner, int sequences, const Length *order, const Source *source)
-{
-	for (int g = 0; g < sequences;)
-	{
-		int count = 0;
-		int rows = 0;
-
-		while (g + count < sequences && count < GROUP &&
-			   (count == 0 || rows + order[g + count].rows <= GROUP * STEPS))
-			rows += order[g + count++].rows;
-		CHECK_FOR_INTERRUPTS();
-		make_steps(runner, order[g].rows);
-		make_rows(runner, rows);
-		run_steps(runner, order + g, count, 0, order[g].rows, source);
-		g += count;
-	}
+	for (int e = 0; e < spec->embeddings; e++)
+		code[e] = rows->code[e] + first;
+	sl_runner_step(runner, span->rows, rows->x + first * spec->inputs, code, NULL, true,
+				   rows->out + first * spec->outputs);
 }
 
 void
-sl_runner_sequences(SlRunner *runner, int sequences, const SlSpan *span, const float *x,
-					int32 *const *code, const uint8 *future, float *out)
+sl_runner_group(SlRunner *runner, const SlGroups *groups, int group, const SlRows *rows)
 {
-	Source source = {x, code, future, out};
-	Length *order;
+	const SlSpan *span = groups->span + groups->start[group];
+	int count = groups->start[group + 1] - groups->start[group];
+	int all = 0;
 
+	CHECK_FOR_INTERRUPTS();
+	if (is_apart(runner->model))
+	{
+		run_apart(runner, span, rows);
+		return;
+	}
+	if (rows->future != NULL)
+	{
+		for (int s = 0; s < count; s++)
+			all += span[s].rows;
+		make_steps(runner, span[0].rows);
+		make_rows(runner, all);
+		run_steps(runner, span, count, 0, span[0].rows, rows);
+		return;
+	}
 	make_steps(runner, STEPS);
 	make_rows(runner, GROUP * STEPS);
 	for (int i = 0; i < 2 && runner->state[i] == NULL; i++)
 		runner->state[i] =
 			room(runner, NULL, (Size) GROUP * runner->model->net.state, sizeof(float));
-	if (!sl_runner_carries(runner->model) && future == NULL)
-	{
-		run_single_rows(runner, sequences, span, &source);
-		return;
-	}
-	order = palloc_extended(sizeof(Length) * Max(sequences, 1), MCXT_ALLOC_HUGE);
-	for (int s = 0; s < sequences; s++)
-		order[s] = (Length){s, span[s].first, span[s].rows};
-	qsort(order, sequences, sizeof(Length), longest_first);
-	if (future != NULL)
-		run_whole(runner, sequences, order, &source);
-	else
-		for (int g = 0; g < sequences; g += GROUP)
-			for (int from = 0;; from += STEPS)
-			{
-				CHECK_FOR_INTERRUPTS();
-				if (run_steps(runner, order + g, Min(GROUP, sequences - g), from, STEPS,
-							  &source) == 0)
-					break;
-			}
-	pfree(order);
+	for (int from = 0; run_steps(runner, span, count, from, STEPS, rows) > 0;
+		 from += STEPS)
+		CHECK_FOR_INTERRUPTS();
+}
+
+Size
+sl_runner_group_memory(SlRunner *runner, const SlGroups *groups)
+{
+	const SlSpan *span = groups->span;
+	int count = groups->start[1];
+	bool apart = is_apart(runner->model);
+	int steps = apart ? 1 : span[0].rows;
+	int side = apart ? span[0].rows : count;
+	SlArena arena = {NULL, SIZE_MAX, 0};
+	SlPack pack;
+	SlBatch batch;
+	SlStatus status;
+
+	if (!sl_runner_is_whole(runner->model))
+		steps = Min(steps, STEPS);
+	make_steps(runner, steps);
+	for (int t = 0; t < steps; t++)
+		runner->size[t] = side;
+	pack = (SlPack){side, steps, side * steps, runner->size, runner->offset};
+	batch = (SlBatch){.pack = &pack, .code = (const int32_t *const *) runner->code};
+	forward(runner, &arena, &batch, &status);
+	return status == SL_OK ? arena.used : SIZE_MAX;
 }
 
 /* ---- results ---- */

@@ -31,14 +31,40 @@ typedef struct SlSpan
 	int rows;
 } SlSpan;
 
-/*
- * Runs whole sequences, each from its first row to its last, over x [rows x inputs],
- * code[e][rows] and, if the model takes sequences whole, future[rows].  out receives the
- * raw outputs, [rows x outputs].
- */
-extern void sl_runner_sequences(SlRunner *runner, int sequences, const SlSpan *span,
-								const float *x, int32 *const *code, const uint8 *future,
-								float *out);
+/* Rows of sequences, in arrays: x [rows x inputs], code[e][rows] and, if the model takes
+ * sequences whole, future[rows].  out receives the raw outputs, [rows x outputs]. */
+typedef struct SlRows
+{
+	const float *x;
+	int32 *const *code;
+	const uint8 *future;
+	float *out;
+} SlRows;
+
+/* Sequences that go side by side.  Without a state, spans are rows that do. */
+typedef struct SlGroups
+{
+	int count;
+	int *start; /* [count + 1], in span */
+	int spans;
+	SlSpan *span; /* the longest first */
+} SlGroups;
+
+/* In the current memory context. */
+extern SlGroups sl_runner_groups(const SlModel *model, int rows, int sequences,
+								 const SlSpan *span);
+
+/* Runs the sequences of a group, each from its first row to its last. */
+extern void sl_runner_group(SlRunner *runner, const SlGroups *groups, int group,
+							const SlRows *rows);
+
+/* Bytes of a pass over the largest of the groups, of which there must be one. */
+extern Size sl_runner_group_memory(SlRunner *runner, const SlGroups *groups);
+
+/* For a process that computes for another one: its limit, and when to stop; then stopped
+ * is called and must not return. */
+extern void sl_runner_serve(SlRunner *runner, Size limit, bool (*stop)(void *arg),
+							void *arg, void (*stopped)(void));
 
 /*
  * Runs consecutive rows of one sequence; state [net.state] is read (unless fresh) and

@@ -3,7 +3,8 @@
  *
  * Rows come ordered by partition and order.  Whole sequences are gathered until a buffer
  * is full, run side by side, and handed on in the order in which they were read.  A model
- * with a network for each cluster has a buffer for each.
+ * with a network for each cluster has a buffer for each.  Where several processes run
+ * them, the next buffer is read meanwhile.
  */
 #ifndef SL_TABLE_H
 #define SL_TABLE_H
@@ -12,7 +13,7 @@
 #include "nodes/execnodes.h"
 
 #include "argument.h"
-#include "predict/runner.h"
+#include "predict/crew.h"
 #include "train/cursor.h"
 
 #define SL_ANY_PART (-1)
@@ -21,6 +22,7 @@
 typedef struct SlPending
 {
 	const SlModel *model;
+	int network; /* 0: of all users; from 1: a cluster's */
 	SlRunner *runner;
 	MemoryContext keys; /* texts; reset with the buffer */
 	int rows;
@@ -49,8 +51,13 @@ struct SlTable
 	const SlModel *model;
 	SlCursor *cursor;
 	ReturnSetInfo *result;
-	SlPending *buffer; /* of the network of all users, then of the clusters' */
+	/* of the network of all users, then of the clusters': the rows being read, and
+	 * those being run */
+	SlPending *buffer;
+	SlPending *spare;
 	int buffers;
+	SlCrew *crew;
+	SlPending *running; /* a spare one, NULL: none is */
 	bool evaluating;
 	int part; /* to return, or SL_ANY_PART */
 	/* Hands on the sequences of a buffer, which have been run. */

@@ -15,7 +15,8 @@
 #include "store/query.h"
 #include "train/sequence.h"
 
-#define BUFFER_ROWS 16384
+#define BUFFER_ROWS 65536 /* of whole sequences, before they are run */
+#define FIRST_ROWS 4096
 
 /* ---- buffer ---- */
 
@@ -37,8 +38,10 @@ grow(const SlTable *table, SlPending *b)
 					 sizeof(double) + 64;
 	Size limit =
 		Min((Size) sl_memory_limit * 1024 / row_bytes / table->buffers, INT_MAX / 2);
-	Size room = Min(b->room == 0 ? BUFFER_ROWS : (Size) b->room * 2, limit);
+	Size spare = table->spare[b->network].room;
+	Size room = b->room == 0 ? FIRST_ROWS : (Size) b->room * 2;
 
+	room = Min(room, limit - Min(spare, limit));
 	if (room <= (Size) b->room)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
 						errmsg("a sequence of more than %d rows does not fit into "
@@ -193,21 +196,72 @@ end_sequence(SlTable *table, SlPending *b)
 	}
 }
 
-/* Runs and hands on the whole sequences in the buffer, and empties it. */
+/* Hands on the sequences in the buffer, which have been run, and empties it. */
 static void
-flush(SlTable *table, SlPending *b)
+give(SlTable *table, SlPending *b)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "sessionlen results", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	sl_runner_sequences(b->runner, b->sequences, b->used, b->x, b->code, b->future,
-						b->out);
 	table->give(table, b);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	MemoryContextReset(b->keys);
 	b->rows = b->sequences = 0;
+}
+
+/* Runs the whole sequences in the buffer, or has them run; false: by others. */
+static bool
+run(SlTable *table, SlPending *b)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "sessionlen groups", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	SlGroups groups = sl_runner_groups(b->model, b->rows, b->sequences, b->used);
+	SlRows rows = {b->x, b->code, b->future, b->out};
+	bool offered = sl_crew_offer(table->crew, b->network, b->rows, &groups, &rows);
+
+	for (int g = 0; !offered && g < groups.count; g++)
+		sl_runner_group(b->runner, &groups, g, &rows);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return !offered;
+}
+
+/* Has the sequences that others run, if any, done. */
+static SlPending *
+finish(SlTable *table)
+{
+	SlPending *done = table->running;
+
+	if (done != NULL)
+		sl_crew_finish(table->crew, done->out);
+	table->running = NULL;
+	return done;
+}
+
+/* Buffers are handed on in the order in which they come here; the one before while this
+ * one is run. */
+static void
+flush(SlTable *table, SlPending *b)
+{
+	SlPending *done = finish(table);
+	bool ran = run(table, b);
+
+	if (done != NULL)
+		give(table, done);
+	if (ran)
+		give(table, b);
+	else
+	{
+		SlPending *spare = &table->spare[b->network];
+		SlPending swap = *b;
+
+		*b = *spare;
+		*spare = swap;
+		table->running = spare;
+	}
 }
 
 static SlPending *
@@ -295,6 +349,8 @@ run_all(SlTable *table)
 	for (int i = 0; i < table->buffers; i++)
 		if (table->buffer[i].rows > 0)
 			flush(table, &table->buffer[i]);
+	if (table->running != NULL)
+		give(table, finish(table));
 }
 
 /* ---- set-up ---- */
@@ -323,6 +379,32 @@ sl_table_check_stored_source(const SlModel *model)
 						errhint("Give the source: a table, a view or a query.")));
 }
 
+static void
+make_buffers(SlTable *table)
+{
+	const SlModel *model = table->model;
+	SlRunner **runner;
+
+	table->buffers = model->clusters + 1;
+	table->buffer = palloc0(sizeof(SlPending) * table->buffers);
+	table->spare = palloc0(sizeof(SlPending) * table->buffers);
+	runner = palloc(sizeof(SlRunner *) * table->buffers);
+	for (int i = 0; i < table->buffers; i++)
+	{
+		SlPending *buffer = &table->buffer[i];
+
+		buffer->model = i == 0 ? model : model->network[i - 1];
+		buffer->network = i;
+		buffer->runner = runner[i] = sl_runner_create(buffer->model);
+		table->spare[i] = *buffer;
+		buffer->keys = AllocSetContextCreate(CurrentMemoryContext, "sessionlen keys",
+											 ALLOCSET_DEFAULT_SIZES);
+		table->spare[i].keys = AllocSetContextCreate(
+			CurrentMemoryContext, "sessionlen keys", ALLOCSET_DEFAULT_SIZES);
+	}
+	table->crew = sl_crew_create(table->buffers, model, runner);
+}
+
 void
 sl_table_run(SlTable *table, const char *source)
 {
@@ -346,22 +428,13 @@ sl_table_run(SlTable *table, const char *source)
 		request.names[i] = inputs->input[i].name;
 	if (table->evaluating && source == NULL)
 		sl_table_check_stored_source(model);
-	table->buffers = model->clusters + 1;
-	table->buffer = palloc0(sizeof(SlPending) * table->buffers);
-	for (int i = 0; i < table->buffers; i++)
-	{
-		SlPending *buffer = &table->buffer[i];
-
-		buffer->model = i == 0 ? model : model->network[i - 1];
-		buffer->runner = sl_runner_create(buffer->model);
-		buffer->keys = AllocSetContextCreate(CurrentMemoryContext, "sessionlen keys",
-											 ALLOCSET_DEFAULT_SIZES);
-	}
+	make_buffers(table);
 	table->cell_room = sl_runner_is_whole(model) ? 64 : 1;
 	table->cell = palloc(sizeof(SlCellValue) * table->cell_room * Max(inputs->count, 1));
 	table->earlier = palloc(sizeof(SlCellValue) * Max(inputs->count, 1));
 	table->cursor = sl_cursor_open(&request, true);
 	run_all(table);
+	sl_crew_end(table->crew);
 	sl_cursor_close(table->cursor);
 }
 

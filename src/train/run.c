@@ -217,8 +217,9 @@ begin_workers(SlRun *run, Size limit)
 	if (asked > processes && run->call->clusters == NULL)
 		ereport(NOTICE, (errmsg("training with %d of %d workers", processes, asked),
 						 errdetail("%s", reason)));
-	run->workers =
-		processes > 1 ? sl_workers_begin(processes, shared, false, elevel) : NULL;
+	run->workers = processes > 1
+					   ? sl_workers_begin(&sl_service_steps, processes, shared, elevel)
+					   : NULL;
 	return run->workers ? own : alone;
 }
 

@@ -180,7 +180,7 @@ train_together(SlSide *side, double time_limit)
 					 .idle = together_idle};
 	shared = sl_jobs_memory(jobs, &own.size);
 	together.workers =
-		sl_workers_begin(Min(side->processes, side->count), shared, true,
+		sl_workers_begin(&sl_service_networks, Min(side->processes, side->count), shared,
 						 options->workers > 0 || options->verbose ? NOTICE : DEBUG1);
 	if (together.workers == NULL)
 		return false;

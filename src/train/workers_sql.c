@@ -26,11 +26,8 @@
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
-#include "utils/memutils.h"
 
 #include "nn/blas.h"
-#include "train/jobs.h"
-#include "train/step.h"
 #include "train/workers.h"
 
 /* A leader looks this often for what nobody tells it. */
@@ -40,7 +37,6 @@ typedef struct Header
 {
 	PGPROC *leader;
 	size_t size;		   /* of the team's memory */
-	bool networks;		   /* whole networks (jobs.h), not parts of steps (step.h) */
 	_Atomic uint32_t quit; /* the leader is done with this */
 	/* by member; NULL: not there */
 	_Atomic(PGPROC *) member[SL_MAX_TEAM];
@@ -51,6 +47,7 @@ typedef struct Header
 struct SlWorkers
 {
 	SlTeam team;
+	const SlService *service;
 	dsm_segment *segment;
 	Header *header;
 	int processes;
@@ -58,8 +55,6 @@ struct SlWorkers
 	bool started;
 	BackgroundWorkerHandle *handle[SL_MAX_TEAM];
 };
-
-PGDLLEXPORT void sl_worker_main(Datum arg);
 
 int
 sl_workers_processors(void)
@@ -112,13 +107,13 @@ start_members(SlWorkers *workers)
 							   .bgw_start_time = BgWorkerStart_ConsistentState,
 							   .bgw_restart_time = BGW_NEVER_RESTART,
 							   .bgw_library_name = "sessionlen",
-							   .bgw_function_name = "sl_worker_main",
 							   .bgw_type = "sessionlen worker",
 							   .bgw_main_arg =
 								   UInt32GetDatum(dsm_segment_handle(workers->segment)),
 							   .bgw_notify_pid = MyProcPid};
 
 	workers->started = true;
+	strlcpy(worker.bgw_function_name, workers->service->function, BGW_MAXLEN);
 	snprintf(worker.bgw_name, BGW_MAXLEN, "sessionlen worker for PID %d", MyProcPid);
 	for (int i = 1; i < workers->processes; i++)
 	{
@@ -126,7 +121,8 @@ start_members(SlWorkers *workers)
 		if (RegisterDynamicBackgroundWorker(&worker, &workers->handle[i]))
 			continue;
 		ereport(workers->elevel,
-				(errmsg("training goes on with %d of %d workers", i, workers->processes),
+				(errmsg("%s goes on with %d of %d workers", workers->service->doing, i,
+						workers->processes),
 				 errdetail("No slot for a background worker is free."),
 				 errhint("Raise max_worker_processes, or ask for fewer workers.")));
 		break;
@@ -184,7 +180,7 @@ create_segment(size_t bytes, char **reason)
 }
 
 SlWorkers *
-sl_workers_begin(int processes, size_t shared, bool networks, int elevel)
+sl_workers_begin(const SlService *service, int processes, size_t shared, int elevel)
 {
 	char *reason;
 	dsm_segment *segment = create_segment(HEADER_BYTES + shared, &reason);
@@ -192,11 +188,13 @@ sl_workers_begin(int processes, size_t shared, bool networks, int elevel)
 
 	if (segment == NULL)
 	{
-		ereport(elevel, (errmsg("training goes on with 1 of %d workers", processes),
-						 errdetail("%s", reason)));
+		ereport(elevel,
+				(errmsg("%s goes on with 1 of %d workers", service->doing, processes),
+				 errdetail("%s", reason)));
 		return NULL;
 	}
 	workers = palloc0(sizeof(SlWorkers));
+	workers->service = service;
 	workers->segment = segment;
 	workers->header = dsm_segment_address(segment);
 	workers->processes = processes;
@@ -210,7 +208,6 @@ sl_workers_begin(int processes, size_t shared, bool networks, int elevel)
 	memset(workers->header, 0, sizeof(Header));
 	workers->header->leader = MyProc;
 	workers->header->size = shared;
-	workers->header->networks = networks;
 	on_dsm_detach(segment, leader_detach, (Datum) 0);
 	return workers;
 }
@@ -234,7 +231,7 @@ sl_workers_check(SlWorkers *workers)
 		pfree(workers->handle[i]);
 		workers->handle[i] = NULL;
 		ereport(workers->elevel,
-				(errmsg("a training worker has ended early"),
+				(errmsg("a %s worker has ended early", workers->service->doing),
 				 errdetail("The other processes do its work; the result is the same."),
 				 errhint("The server's log may tell why.")));
 	}
@@ -245,7 +242,7 @@ sl_workers_end(SlWorkers *workers)
 {
 	sl_workers_check(workers);
 	dsm_detach(workers->segment);
-	/* their slots are free for the next training */
+	/* their slots are free for the next team */
 	for (int i = 1; i < workers->processes; i++)
 		if (workers->handle[i] != NULL)
 			(void) WaitForBackgroundWorkerShutdown(workers->handle[i]);
@@ -256,11 +253,8 @@ sl_workers_end(SlWorkers *workers)
 typedef struct Worker
 {
 	Header *header;
-	SlTeam team;
-	int number;
-	SlStep step;
-	SlJobs jobs;
-	bool serves;
+	SlMember member;
+	void (*leave)(SlMember *member);
 } Worker;
 
 static void
@@ -293,79 +287,46 @@ worker_detach(dsm_segment *segment, Datum arg)
 {
 	Worker *worker = (Worker *) DatumGetPointer(arg);
 
-	atomic_store(&worker->header->member[worker->number], NULL);
-	if (worker->serves && worker->header->networks)
-		sl_jobs_leave(&worker->jobs);
-	else if (worker->serves)
-		sl_step_leave(&worker->step);
+	atomic_store(&worker->header->member[worker->member.number], NULL);
+	worker->leave(&worker->member);
 	if (atomic_load(&worker->header->quit) == 0)
 		worker_wake(worker);
 }
 
-/* Memory of so many bytes; SIZE_MAX: this process would compute something else. */
-static SlArena
-worker_memory(size_t bytes)
+void
+sl_worker_check_arithmetic(bool same)
 {
-	SlArena own = {.size = bytes};
-
-	if (bytes == SIZE_MAX)
+	if (!same)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("training worker does not compute as its leader does"),
+						errmsg("worker does not compute as its leader does"),
 						errdetail("It has %s, kernel %s.", sl_blas_version(),
 								  sl_blas_kernel())));
-	own.base = MemoryContextAllocHuge(TopMemoryContext, own.size + SL_ALIGN);
-	own.base = (char *) TYPEALIGN(SL_ALIGN, own.base);
-	return own;
-}
-
-/* Lays out what the leader has shared, and serves until it is done. */
-static void
-serve(Worker *worker)
-{
-	char *shared = (char *) worker->header + HEADER_BYTES;
-	size_t size = worker->header->size;
-	bool networks = worker->header->networks;
-	SlArena own =
-		worker_memory(networks ? sl_jobs_join_memory(shared, size)
-							   : sl_step_join_memory(&worker->step, shared, size));
-
-	if (networks ? !sl_jobs_join(&worker->jobs, shared, size, &own)
-				 : !sl_step_join(&worker->step, shared, size, &own))
-		elog(ERROR, "could not lay out a training worker's memory");
-	worker->serves = true;
-	if (networks)
-		sl_jobs_serve(&worker->jobs);
-	else
-		sl_step_serve(&worker->step);
 }
 
 void
-sl_worker_main(Datum arg)
+sl_worker_run(Datum arg, void (*serve)(SlMember *member), void (*leave)(SlMember *member))
 {
 	static Worker worker; /* outlives the detach callback */
 	dsm_segment *segment;
 
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
-	memcpy(&worker.number, MyBgworkerEntry->bgw_extra, sizeof(worker.number));
 	segment = dsm_attach(DatumGetUInt32(arg));
 	if (segment == NULL)
-		return; /* the training is over */
+		return; /* the work is over */
 	worker.header = dsm_segment_address(segment);
-	worker.team = (SlTeam){.arg = &worker, .wake = worker_wake, .sleep = worker_sleep};
-	worker.step = (SlStep){.should_stop = worker_should_stop,
-						   .stop_arg = &worker,
-						   .team = &worker.team,
-						   .member = worker.number};
-	worker.jobs = (SlJobs){.team = &worker.team,
-						   .hooks = {.arg = &worker,
-									 .should_stop = worker_should_stop,
-									 .now = sl_workers_now},
-						   .member = worker.number,
-						   .item = -1};
+	worker.leave = leave;
+	worker.member = (SlMember){
+		.team = {.arg = &worker, .wake = worker_wake, .sleep = worker_sleep},
+		.should_stop = worker_should_stop,
+		.arg = &worker,
+		.shared = (char *) worker.header + HEADER_BYTES,
+		.size = worker.header->size,
+	};
+	memcpy(&worker.member.number, MyBgworkerEntry->bgw_extra, sizeof(int));
 	on_dsm_detach(segment, worker_detach, PointerGetDatum(&worker));
-	atomic_store(&worker.header->member[worker.number], MyProc);
+	atomic_store(&worker.header->member[worker.member.number], MyProc);
 	if (atomic_load(&worker.header->quit) == 0)
-		serve(&worker);
+		serve(&worker.member);
 	CHECK_FOR_INTERRUPTS();
 }

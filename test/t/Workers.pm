@@ -1,4 +1,4 @@
-# A server on which trainings by several processes can be watched.
+# A server on which work by several processes can be watched.
 
 package Workers;
 
@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_server worker_pids wait_for_workers segments);
+our @EXPORT = qw(new_server worker_pids wait_for_workers wait_for_any_worker segments);
 
 # Its segments of shared memory are files of its own: they can be counted, and made to fail.
 sub new_server
@@ -38,6 +38,19 @@ sub wait_for_workers
 	for (1 .. 1800)
 	{
 		return 1 if scalar(worker_pids($node)) == $count;
+		usleep(100_000);
+	}
+	return 0;
+}
+
+# The same where their number depends on the machine.
+sub wait_for_any_worker
+{
+	my ($node) = @_;
+
+	for (1 .. 1800)
+	{
+		return 1 if worker_pids($node);
 		usleep(100_000);
 	}
 	return 0;
