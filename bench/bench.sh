@@ -53,7 +53,8 @@ make_peers()
 peer()
 {
 	if [ -n "$peers" ]; then
-		MOUNT=$sl_work in_root "$peers" env -C /mnt/src LC_ALL=C.UTF-8 PGHOST=/mnt/sock \
+		MOUNT=$sl_work in_root "$peers" env -C /mnt/src LC_ALL=C.UTF-8 \
+			LOKY_MAX_CPU_COUNT="$(nproc)" PGHOST=/mnt/sock \
 			PGPORT="$PGPORT" PGUSER="$PGUSER" PGDATABASE=bench "$@"
 	else
 		sl_as env -C "$sl_src" PGDATABASE=bench PATH="$sl_bin:$PATH" "$@" </dev/null

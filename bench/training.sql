@@ -85,6 +85,8 @@ SELECT network, round((one.step * 1e3)::numeric, 2) AS "ms a step", round((more.
 \pset fieldsep '\t'
 SELECT 'RESULT', 'step ' || network, format('ours, %s process%s', workers, CASE WHEN workers > 1 THEN 'es' ELSE '' END), step, ''
   FROM bench_result ORDER BY id, workers;
-SELECT 'RESULT', 'epoch of ' || trim(to_char(400 * count, '999,999,999')) || ' rows, ' || replace(network, 'lstm', 'LSTM'), 'ours', min(step) * count, ''
-  FROM bench_result WHERE steps = 1 GROUP BY network, count;
+-- An epoch of single rows has to write and read a step's gates and their gradients, and read and write parameters and moments.
+SELECT 'RESULT', 'epoch of ' || trim(to_char(400 * count, '999,999,999')) || ' rows, ' || replace(network, 'lstm', 'LSTM'), side, number, ''
+  FROM (SELECT network, count, min(step) * count AS seconds FROM bench_result WHERE steps = 1 GROUP BY network, count) r,
+       LATERAL (VALUES ('ours', seconds), ('bytes', count * 4.0 * (4 * 400 * 1000 + 7 * (1000 * (9 + 2) + 251)))) v (side, number);
 DROP TABLE bench_narrow, bench_wide;
