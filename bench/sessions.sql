@@ -21,6 +21,10 @@ CREATE UNLOGGED TABLE bench_log AS
 	  FROM (SELECT i, i / 20 AS burst, i % 20 AS play FROM generate_series(1, :events::bigint) i) x
 	 ORDER BY hashint8extended(i, 3);
 VACUUM ANALYZE bench_log;
+\if :{?csv}
+SET timezone = 'UTC';
+COPY (SELECT user_id, ts::timestamp, duration FROM bench_log) TO STDOUT (FORMAT csv) \g :csv
+\endif
 
 CREATE TEMP TABLE bench_query (id int, what text, query text);
 INSERT INTO bench_query VALUES

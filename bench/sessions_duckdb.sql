@@ -1,39 +1,84 @@
--- The query of bench/sessions.sql in DuckDB, over the same log, on one thread and on all:
+-- The queries of bench/sessions.sql in DuckDB: the scan, and the same sessions by window
+-- functions in three ways.
 --
---   psql -v export=/tmp/log.csv -f bench/sessions.sql
---   LOG=/tmp/log.csv duckdb -f bench/sessions_duckdb.sql
+--   psql -X -v rounds=1 -v csv=/tmp/log.csv -f bench/sessions.sql
+--   duckdb /tmp/log.duckdb -c "CREATE TABLE log (user_id BIGINT, ts TIMESTAMP, duration DOUBLE)" \
+--          -c "COPY log FROM '/tmp/log.csv' (FORMAT csv, HEADER false)"
+--   for i in 1 2 3; do
+--     (echo "SET threads = 2;"; cat bench/sessions_duckdb.sql) | duckdb -readonly /tmp/log.duckdb
+--   done
 --
--- Prints the sessions and their seconds for each run, then times for table.pl.  Times in
--- the log are whole microseconds, since intervals would be slower.
+-- Every query is followed by a line `Run Time (s): real ... user ... sys ...`.  All three ways
+-- find the same sessions (counts and the sum of lengths are printed; where two events start at once, the
+-- first and the third take the end of any) and every column of the type session; the
+-- result is a temporary table, since a query that only counts would leave columns out.
+-- The first is what one writes.  The second asks for windows over the events only once, and
+-- goes on with the first events of sessions.  The third sorts the log and then relies on
+-- subqueries handing on their order, which DuckDB keeps by default (preserve_insertion_order)
+-- and its windows without a partition then run through row by row.
 .mode list
-.separator "\t"
 .headers off
-SET VARIABLE several = current_setting('threads');
-CREATE TABLE log AS
-	SELECT user_id, epoch_us(ts) AS ts, CAST(round(duration * 1e6) AS BIGINT) AS duration
-	  FROM read_csv(getenv('LOG'), header = true,
-	                columns = {'user_id': 'BIGINT', 'ts': 'TIMESTAMPTZ', 'duration': 'DOUBLE'});
-PREPARE run AS
-	SELECT count(*) AS sessions, sum(length) AS seconds
-	  FROM (SELECT user_id, n, min(ts), (max(ts + duration) - min(ts)) / 1e6 AS length, count(*)
-	          FROM (SELECT user_id, ts, duration, sum(new) OVER (PARTITION BY user_id ORDER BY ts, duration ROWS UNBOUNDED PRECEDING) AS n
-	                  FROM (SELECT user_id, ts, duration, CAST(coalesce(ts - lag(ts + duration) OVER (PARTITION BY user_id ORDER BY ts, duration) > 1800000000, true) AS INT) AS new
-	                          FROM log))
-	         GROUP BY user_id, n);
-CREATE TABLE times (threads INT, us BIGINT);
-SET threads = 1;
-SET VARIABLE began = epoch_us(now());
-EXECUTE run;
-INSERT INTO times SELECT current_setting('threads'), epoch_us(now()) - getvariable('began');
-SET VARIABLE began = epoch_us(now());
-EXECUTE run;
-INSERT INTO times SELECT current_setting('threads'), epoch_us(now()) - getvariable('began');
-SET threads = getvariable('several');
-SET VARIABLE began = epoch_us(now());
-EXECUTE run;
-INSERT INTO times SELECT current_setting('threads'), epoch_us(now()) - getvariable('began');
-SET VARIABLE began = epoch_us(now());
-EXECUTE run;
-INSERT INTO times SELECT current_setting('threads'), epoch_us(now()) - getvariable('began');
-SELECT 'VERSION', 'DuckDB', ltrim(version(), 'v');
-SELECT 'RESULT', (SELECT format('sessions() of {:,} events', count(*)) FROM log), 'DuckDB', us / 1e6, threads || ' threads' FROM times ORDER BY us;
+.timer on
+.print scan: count, max, sum
+SELECT count(n) FROM (SELECT count(*) AS n, max(ts), sum(duration) FROM log GROUP BY user_id) x;
+
+.print windows: by partition
+CREATE OR REPLACE TEMP TABLE found AS
+WITH events AS (
+	SELECT user_id, epoch_us(ts) AS t, epoch_us(ts) + (duration * 1000000)::BIGINT AS e FROM log
+), marked AS (
+	SELECT *, CASE WHEN t - lag(e) OVER (PARTITION BY user_id ORDER BY t, e) <= 1800000000 THEN 0 ELSE 1 END AS new
+	  FROM events
+), numbered AS (
+	SELECT *, sum(new) OVER (PARTITION BY user_id ORDER BY t, e ROWS UNBOUNDED PRECEDING) AS number FROM marked
+), cut AS (
+	SELECT user_id, number, min(t) AS b, arg_max(e, t) AS e, count(*) AS n FROM numbered GROUP BY user_id, number
+)
+SELECT user_id, number, b, e, e - b AS length, n, coalesce(lag(e - b) OVER w, 0) AS previous,
+       coalesce(avg(e - b) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS average,
+       b - lag(e) OVER w AS absence
+  FROM cut WINDOW w AS (PARTITION BY user_id ORDER BY b);
+.timer off
+SELECT count(*), sum(n), sum(length) FROM found;
+.timer on
+
+.print windows: first events of sessions
+CREATE OR REPLACE TEMP TABLE found AS
+WITH events AS (
+	SELECT user_id, epoch_us(ts) AS t, epoch_us(ts) + (duration * 1000000)::BIGINT AS e FROM log
+), firsts AS (
+	SELECT user_id, t AS b, lag(e) OVER w AS before, row_number() OVER w AS place
+	  FROM events WINDOW w AS (PARTITION BY user_id ORDER BY t, e) QUALIFY before IS NULL OR t - before > 1800000000
+), lasts AS (
+	SELECT user_id, max((t, e)) AS last, count(*) AS n FROM events GROUP BY user_id
+), cut AS (
+	SELECT user_id, row_number() OVER w AS number, b, coalesce(lead(before) OVER w, last[2]) AS e,
+	       coalesce(lead(place) OVER w, n + 1) - place AS n
+	  FROM firsts JOIN lasts USING (user_id) WINDOW w AS (PARTITION BY user_id ORDER BY b)
+)
+SELECT user_id, number, b, e, e - b AS length, n, coalesce(lag(e - b) OVER w, 0) AS previous,
+       coalesce(avg(e - b) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS average,
+       b - lag(e) OVER w AS absence
+  FROM cut WINDOW w AS (PARTITION BY user_id ORDER BY b);
+.timer off
+SELECT count(*), sum(n), sum(length) FROM found;
+.timer on
+
+.print windows: over the sorted log
+CREATE OR REPLACE TEMP TABLE found AS
+WITH events AS (
+	SELECT user_id, epoch_us(ts) AS t, epoch_us(ts) + (duration * 1000000)::BIGINT AS e FROM log ORDER BY user_id, t, e
+), marked AS (
+	SELECT *, CASE WHEN user_id = lag(user_id) OVER () AND t - lag(e) OVER () <= 1800000000 THEN 0 ELSE 1 END AS new
+	  FROM events
+), numbered AS (
+	SELECT *, sum(new) OVER (ROWS UNBOUNDED PRECEDING) AS k FROM marked
+), cut AS (
+	SELECT user_id, k, min(t) AS b, arg_max(e, t) AS e, count(*) AS n FROM numbered GROUP BY user_id, k
+)
+SELECT user_id, row_number() OVER w AS number, b, e, e - b AS length, n, coalesce(lag(e - b) OVER w, 0) AS previous,
+       coalesce(avg(e - b) OVER (w ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS average,
+       b - lag(e) OVER w AS absence
+  FROM cut WINDOW w AS (PARTITION BY user_id ORDER BY b);
+.timer off
+SELECT count(*), sum(n), sum(length) FROM found;
