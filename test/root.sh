@@ -26,7 +26,9 @@ make_root()
 		"$2" "$1" ${mirror:+"deb $mirror $2 main"} </dev/null
 }
 
-# in_root DIR COMMAND...: with processes and mounts that end with the command.
+# in_root DIR COMMAND...: with processes and mounts that end with the command.  The first
+# process of the namespace heeds only signals it has a handler for, and all others end
+# with it.
 # NETWORK=none takes the network away, MOUNT=DIR shows a directory as /mnt.
 in_root()
 {
@@ -36,7 +38,10 @@ in_root()
 	unshare --mount --pid --fork --kill-child $net /bin/sh -c '
 		mount -t proc proc "$2/proc" && mount --rbind /dev "$2/dev" &&
 		{ [ -z "$1" ] || mount --bind "$1" "$2/mnt"; } &&
-		root=$2 && shift 2 && exec chroot "$root" "$@"' sh "${MOUNT:-}" "$dir" \
+		root=$2 && shift 2 || exit
+		trap "exit 143" TERM
+		chroot "$root" "$@" &
+		wait $!' sh "${MOUNT:-}" "$dir" \
 		/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root CI=true \
 		TESTS="${TESTS:-}" "$@" </dev/null
 }
