@@ -170,6 +170,17 @@ operations_of(const SlNet *net, int rows)
 	return 2 * weights * rows;
 }
 
+/* What a worker packs of all networks; less than all their weights. */
+static Size
+packed_bytes(const SlCrew *crew)
+{
+	Size total = 0;
+
+	for (int i = 0; i < crew->networks; i++)
+		total += sizeof(float) * model_of(crew, i)->net.params.total;
+	return total;
+}
+
 /* Processes that may work at once, each with so much memory beside what is shared. */
 static int
 choose_processes(Size shared, Size each)
@@ -224,7 +235,8 @@ start(SlCrew *crew, const SlGroups *groups, int network, Size offer)
 		return;
 	/* the leader has two buffers of its own */
 	processes = choose_processes(arena.used + 2 * offer,
-								 sl_runner_group_memory(crew->runner[network], groups));
+								 sl_runner_group_memory(crew->runner[network], groups) +
+									 packed_bytes(crew));
 	if (processes < 2)
 		return;
 	crew->workers = sl_workers_begin(&service, processes, arena.used, DEBUG1);
@@ -352,6 +364,7 @@ make_runners(SlMember *member)
 		model->net.spec.arch = sl_arch_find(network->arch);
 		model->value = joined.value[i];
 		sl_worker_check_arithmetic(model->net.spec.arch != NULL);
+		sl_runner_pack(model);
 		runner[i] = sl_runner_create(model);
 		sl_runner_serve(runner[i], shared->limit, member->should_stop, member->arg,
 						end_worker);

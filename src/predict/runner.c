@@ -57,6 +57,21 @@ should_stop(void *arg)
 	return QueryCancelPending || ProcDiePending;
 }
 
+void
+sl_runner_pack(SlModel *model)
+{
+	SlArena arena = {NULL, SIZE_MAX, 0};
+
+	(void) sl_params_pack(&model->net.params, model->value, &arena);
+	if (arena.used == SIZE_MAX)
+		return;
+	arena.size = arena.used;
+	arena.used = 0;
+	arena.base = (char *) TYPEALIGN(
+		SL_ALIGN, MemoryContextAllocHuge(CurrentMemoryContext, arena.size + SL_ALIGN));
+	model->packed = sl_params_pack(&model->net.params, model->value, &arena);
+}
+
 SlRunner *
 sl_runner_create(const SlModel *model)
 {
@@ -67,6 +82,7 @@ sl_runner_create(const SlModel *model)
 	runner->limit = (Size) sl_memory_limit * 1024;
 	runner->tape.params = &model->net.params;
 	runner->tape.value = model->value;
+	runner->tape.packed = model->packed;
 	runner->tape.should_stop = should_stop;
 	return runner;
 }

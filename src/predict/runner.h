@@ -11,6 +11,10 @@ typedef struct SlRunner SlRunner;
 /* Refuses a model that predicts items: its predictions are not one number a row. */
 extern void sl_runner_check(const SlModel *model);
 
+/* Has the model's recurrent weights packed for the passes of this process, in as much
+ * memory again; in the current memory context. */
+extern void sl_runner_pack(SlModel *model);
+
 /* In the current memory context. */
 extern SlRunner *sl_runner_create(const SlModel *model);
 

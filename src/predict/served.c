@@ -9,6 +9,7 @@
 #include "lib/ilist.h"
 #include "utils/memutils.h"
 
+#include "predict/runner.h"
 #include "predict/served.h"
 #include "sessionlen.h"
 
@@ -79,6 +80,9 @@ load(const char *model, int version)
 
 	served->context = context;
 	served->model = sl_store_load(model, version);
+	sl_runner_pack(served->model);
+	for (int i = 0; i < served->model->clusters; i++)
+		sl_runner_pack(served->model->network[i]);
 	served->bytes = MemoryContextMemAllocated(context, true);
 	MemoryContextSwitchTo(old);
 	/* only now that nothing can fail any more it outlives the statement */

@@ -30,6 +30,8 @@ typedef struct SlModel
 	SlLoss loss;
 	SlNet net;
 	float *value; /* [net.params.total] */
+	/* of value, as products read it: once for all passes; NULL: each packs for itself */
+	const SlPackedWeight *packed;
 
 	/* Networks of clusters, if it has any; all but the source is theirs. */
 	int cluster; /* SL_NO_CLUSTER: the network of all users */
