@@ -12,8 +12,10 @@
 
 /* What a shard has at least: enough lanes for the products of a step and enough rows for
  * those of all steps not to wait for the weights, and a fraction of a millisecond's work.
+ * The first cut, which lets a second process help at all, may cost more than the others.
  */
-#define SHARD_LANES 32
+#define SHARD_LANES 64
+#define HALF_LANES 32
 #define SHARD_LANES_PER_UNIT 0.25 /* of the widest layer */
 #define SHARD_ROWS 128
 #define SHARD_OPERATIONS 5e6
@@ -128,9 +130,9 @@ sl_train_operations(const SlNet *net, const SlTrainSet *set, const SlTrainPlan *
 }
 
 static double
-least_lanes(const SlNet *net)
+least_lanes(const SlNet *net, int shards)
 {
-	double least = SHARD_LANES;
+	double least = shards > 2 ? SHARD_LANES : HALF_LANES;
 
 	for (int i = 0; i < net->spec.layers; i++)
 		if (SHARD_LANES_PER_UNIT * net->spec.hidden[i] > least)
@@ -145,12 +147,12 @@ least_lanes(const SlNet *net)
 static int
 shard_lanes(const SlNet *net, int lanes, double rows, double operations)
 {
-	double least = least_lanes(net);
 	int shards = 1;
 
-	while (shards < SL_MAX_SHARDS && lanes >= 2 * shards * least &&
-		   rows >= 2 * shards * SHARD_ROWS && operations >= 2 * shards * SHARD_OPERATIONS)
-		shards *= 2;
+	for (int more = 2; more <= SL_MAX_SHARDS; more *= 2)
+		if (lanes >= more * least_lanes(net, more) && rows >= more * SHARD_ROWS &&
+			operations >= more * SHARD_OPERATIONS)
+			shards = more;
 	return (lanes + shards - 1) / shards;
 }
 

@@ -82,9 +82,9 @@ my (undef, $lstm) = outcome($network{lstm});
 my ($err, $weights) = outcome("$network{lstm}, \"workers\": 3", 'SET sessionlen.max_workers = 2;');
 like($err, qr/NOTICE:  training with 2 of 3 workers\nDETAIL:  sessionlen.max_workers is 2\./, 'capped by the setting');
 is($weights, $lstm, 'with the same weights');
-($err, $weights) = outcome("$network{lstm}, \"batch_size\": 128, \"workers\": 9", 'SET sessionlen.max_workers = 16;');
-like($err, qr/NOTICE:  training with 4 of 9 workers\nDETAIL:  A step of 128 sequences has work for 4\./, 'no more than there are shards');
-is($weights, (outcome("$network{lstm}, \"batch_size\": 128, \"workers\": 1"))[1], 'with the same weights');
+($err, $weights) = outcome("$network{lstm}, \"batch_size\": 256, \"workers\": 9", 'SET sessionlen.max_workers = 16;');
+like($err, qr/NOTICE:  training with 4 of 9 workers\nDETAIL:  A step of 256 sequences has work for 4\./, 'no more than there are shards');
+is($weights, (outcome("$network{lstm}, \"batch_size\": 256, \"workers\": 1"))[1], 'with the same weights');
 ($err) = outcome('"batch_size": 32, "workers": 2');
 like($err, qr/NOTICE:  training with 1 of 2 workers\nDETAIL:  A step of 32 sequences has work for 1\./, 'a step too small to share');
 

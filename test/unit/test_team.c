@@ -185,6 +185,8 @@ check_cuts(void)
 	check_cut("gru", 256, 20, 512, 2); /* of 128 sequences */
 	check_cut("lstm", 64, 30, 64, 2);  /* of 32 */
 	check_cut("lstm", 63, 30, 64, 1);
+	check_cut("lstm", 255, 30, 64, 2);
+	check_cut("lstm", 256, 30, 64, 4);
 	check_cut("lstm", 1024, 30, 64, 16);
 	check_cut("lstm", 512, 2, 4, 1); /* too little to do */
 }
