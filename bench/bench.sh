@@ -123,25 +123,41 @@ bench_step()
 
 bench_training()
 {
-	psql_quiet -f bench/training.sql
-	has_torch && peer $python bench/step_torch.py epoch 600000
+	psql_quiet -f bench/training.sql || return
+	! has_torch || peer $python bench/step_torch.py epoch 600000
 }
 
 bench_sessions()
 {
-	local log=$sl_src/log.csv
-	psql_quiet -v events="$events" -v export="$log" -f bench/sessions.sql || return
-	! has DuckDB duckdb --version ||
-		peer env LOG=log.csv duckdb -f bench/sessions_duckdb.sql
-	rm -f "$log"
+	psql_quiet -v events="$events" -v csv="$sl_src/log.csv" -f bench/sessions.sql || return
+	! has DuckDB duckdb --version || sessions_duckdb
+}
+
+# Twice with one thread and with all.
+sessions_duckdb()
+{
+	local work threads
+	work="sessions() of $(sed ':again; s/\B[0-9]\{3\}\>/,&/; t again' <<<"$events") events"
+	peer duckdb --version | awk '{ print "VERSION\tDuckDB\t" substr($1, 2) }'
+	peer duckdb log.duckdb -c 'CREATE TABLE log (user_id BIGINT, ts TIMESTAMP, duration DOUBLE)' \
+		-c "COPY log FROM 'log.csv' (FORMAT csv, HEADER false)" || return
+	for threads in 1 1 $(nproc) $(nproc); do
+		printf '%s\n' "DuckDB, $threads threads"
+		peer sh -c "{ echo 'SET threads = $threads;'; cat bench/sessions_duckdb.sql; } |
+			duckdb -readonly log.duckdb" || return
+	done | awk -v OFS='\t' -v work="$work" '{ print }
+		/^DuckDB/ { threads = $2 } /: / && !/^Run/ { what = $0 }
+		/^Run Time/ && what ~ /^windows/ {
+			print "RESULT", work, "DuckDB", $5, threads " threads"
+		}'
 }
 
 bench_predict()
 {
-	psql_quiet -f bench/predict.sql
-	has "ONNX Runtime (python3-onnxruntime, python3-onnx)" \
-		$python -c 'import onnx, onnxruntime' && peer $python bench/predict_onnx.py
-	has_torch && peer $python bench/predict_torch.py
+	psql_quiet -f bench/predict.sql || return
+	! has "ONNX Runtime (python3-onnxruntime, python3-onnx)" \
+		$python -c 'import onnx, onnxruntime' || peer $python bench/predict_onnx.py || return
+	! has_torch || peer $python bench/predict_torch.py
 }
 
 has_psql()
@@ -151,20 +167,20 @@ has_psql()
 
 bench_clusters()
 {
-	has "scikit-learn (python3-sklearn)" $python -c 'import sklearn' && has_psql &&
+	! has "scikit-learn (python3-sklearn)" $python -c 'import sklearn' || ! has_psql ||
 		peer $python bench/clusters.py --quick --only speed
 }
 
 bench_word2vec()
 {
-	has "gensim (python3-gensim)" $python -c 'import gensim' && has_psql &&
+	! has "gensim (python3-gensim)" $python -c 'import gensim' || ! has_psql ||
 		peer $python bench/word2vec.py --items 30000 --sequences 40000 --epochs 2
 }
 
 bench_parity()
 {
-	has_torch && has_psql && sl_make build/listening &&
-		peer $python bench/parity_training.py "${training[@]}"
+	sl_make build/listening || return
+	! has_torch || ! has_psql || peer $python bench/parity_training.py "${training[@]}"
 }
 
 # record COMMAND...: its output is kept for the tables.

@@ -1,6 +1,6 @@
 -- How long sessions() takes beside the scan itself and beside plain window functions.
 --
---   psql -X -f bench/sessions.sql [-v events=19150868] [-v users=992] [-v rounds=3] [-v workers=0] [-v export=FILE]
+--   psql -X -f bench/sessions.sql [-v events=19150868] [-v users=992] [-v rounds=3] [-v workers=0] [-v csv=FILE]
 --
 -- Makes a log of listening bursts of 20 plays in random row order (about 1.7 GB with the
 -- sort's files), times each query in turn, rounds times, takes the best of each and drops
@@ -66,7 +66,4 @@ SELECT what, round(min(seconds)::numeric, 2) AS seconds,
 SELECT 'RESULT', format('sessions() of %s events', trim(to_char(:events, '999,999,999,999'))), side, min(seconds)
   FROM bench_time JOIN (VALUES (1, 'limit'), (2, 'ours'), (5, 'window functions')) v (id, side) USING (id)
  GROUP BY id, side ORDER BY id = 5, id;
-\if :{?export}
-COPY bench_log TO :'export' (FORMAT csv, HEADER);
-\endif
 DROP TABLE bench_log;

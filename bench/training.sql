@@ -89,4 +89,6 @@ SELECT 'RESULT', 'step ' || network, format('ours, %s process%s', workers, CASE 
 SELECT 'RESULT', 'epoch of ' || trim(to_char(400 * count, '999,999,999')) || ' rows, ' || replace(network, 'lstm', 'LSTM'), side, number, ''
   FROM (SELECT network, count, min(step) * count AS seconds FROM bench_result WHERE steps = 1 GROUP BY network, count) r,
        LATERAL (VALUES ('ours', seconds), ('bytes', count * 4.0 * (4 * 400 * 1000 + 7 * (1000 * (9 + 2) + 251)))) v (side, number);
+SELECT 'RESULT', format('the statement, %s epochs of %s rows', epochs, trim(to_char(400 * count, '999,999,999'))), 'ours', min(statement), ''
+  FROM bench_result WHERE steps = 1 GROUP BY count, epochs;
 DROP TABLE bench_narrow, bench_wide;
