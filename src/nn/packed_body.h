@@ -80,14 +80,15 @@ TARGET INLINE void
 K(edge)(int rows, int columns, const Piece *piece, int count, bool add, float *c,
 		size_t ldc)
 {
-	float copy[ROWS * PANEL] = {0};
-	size_t bytes = (size_t) columns * sizeof(float);
+	float copy[ROWS * PANEL];
 
 	for (int r = 0; add && r < rows; r++)
-		memcpy(copy + r * PANEL, c + r * ldc, bytes);
+		for (int j = 0; j < PANEL; j++)
+			copy[r * PANEL + j] = j < columns ? c[r * ldc + j] : 0;
 	K(rows)(rows, piece, count, add, copy, PANEL);
 	for (int r = 0; r < rows; r++)
-		memcpy(c + r * ldc, copy + r * PANEL, bytes);
+		for (int j = 0; j < columns; j++)
+			c[r * ldc + j] = copy[r * PANEL + j];
 }
 
 /* All rows of one panel, in groups as equal as can be: a group of one or two rows has too
@@ -136,7 +137,8 @@ K(few_rows)(int m, int n, Piece *piece, int count, bool add, float *c, size_t ld
 	return done;
 }
 
-TARGET static void
+/* One pass over C; add is a constant here. */
+TARGET INLINE void
 K(pass)(int m, int n, Piece *piece, int count, bool add, float *c, size_t ldc)
 {
 	int j = m <= 2 ? K(few_rows)(m, n, piece, count, add, c, ldc) : 0;
@@ -147,6 +149,18 @@ K(pass)(int m, int n, Piece *piece, int count, bool add, float *c, size_t ldc)
 		for (int p = 0; p < count; p++)
 			piece[p].b += piece[p].b_stride;
 	}
+}
+
+TARGET static void
+K(add)(int m, int n, Piece *piece, int count, float *c, size_t ldc)
+{
+	K(pass)(m, n, piece, count, true, c, ldc);
+}
+
+TARGET static void
+K(set)(int m, int n, Piece *piece, int count, float *c, size_t ldc)
+{
+	K(pass)(m, n, piece, count, false, c, ldc);
 }
 
 /* The terms cut into passes of about equal depth. */
@@ -180,7 +194,10 @@ K(product)(int m, const SlTerm *term, int terms, bool add, float *c, size_t ldc)
 				from = 0;
 			}
 		}
-		K(pass)(m, term[0].b->n, piece, count, add, c, ldc);
+		if (add)
+			K(add)(m, term[0].b->n, piece, count, c, ldc);
+		else
+			K(set)(m, term[0].b->n, piece, count, c, ldc);
 		add = true;
 	}
 }

@@ -1,12 +1,10 @@
 /*
- * recurrent.c: a recurrent layer's walk over time, forward and backward.
+ * recurrent.c: a recurrent layer's walk over time, and the walk forward.
  *
  * A step goes through its rows in tiles whose gates fit the second-level cache: both
- * products into the gates, the pointwise kernel over them, and on to the next tile; going
- * back, the kernel, the sums of the biases' gradients, and the products that carry
- * gradients to the step before and to the inputs.  The weights are packed once a pass, or
- * come packed with the tape.  Gradients of weights are one product each after the walk.
- * Rows that start from zeros cost no recurrent product at all.
+ * products into the gates, the pointwise kernel over them, and on to the next tile.  The
+ * weights are packed once a pass, or come packed with the tape.  Rows that start from
+ * zeros cost no recurrent product at all.
  *
  * A step has up to two parts: sequences 0 .. going - 1 go on from the step before, and
  * the rest of the step's rows start.  Running forward all sequences start together and
@@ -29,8 +27,8 @@
  * few rows for it. */
 #define FEW_SEQUENCES 6
 
-static const SlCellType *
-cell_type(const SlRecurrent *layer)
+const SlCellType *
+sl_recurrent_cell(const SlRecurrent *layer)
 {
 	return layer->cell == SL_CELL_LSTM ? &sl_lstm_cell : &sl_gru_cell;
 }
@@ -38,7 +36,7 @@ cell_type(const SlRecurrent *layer)
 int
 sl_recurrent_state(const SlRecurrent *layer)
 {
-	return cell_type(layer)->states * layer->hidden;
+	return sl_recurrent_cell(layer)->states * layer->hidden;
 }
 
 SlRecurrent
@@ -46,7 +44,7 @@ sl_recurrent_define(SlParams *params, const char *prefix, int layer, bool revers
 					SlCell cell, int in, int hidden)
 {
 	SlRecurrent result = {.cell = cell, .hidden = hidden, .reverse = reverse};
-	int gates = cell_type(&result)->gates;
+	int gates = sl_recurrent_cell(&result)->gates;
 	int rows;
 	int *index[4] = {&result.weight_ih, &result.weight_hh, &result.bias_ih,
 					 &result.bias_hh};
@@ -74,8 +72,8 @@ sl_recurrent_define(SlParams *params, const char *prefix, int layer, bool revers
 /* ---- the steps ---- */
 
 /* How many sequences of step t go on from the step walked before it. */
-static int
-going_on(const SlRecurrentOp *op, int t)
+int
+sl_recurrent_going(const SlRecurrentOp *op, int t)
 {
 	const SlPack *pack = op->pack;
 
@@ -85,11 +83,11 @@ going_on(const SlRecurrentOp *op, int t)
 }
 
 /* The part of step t that goes on. */
-static SlStepPart
-going_part(const SlRecurrentOp *op, int t)
+SlStepPart
+sl_going_part(const SlRecurrentOp *op, int t)
 {
 	size_t hidden = op->layer.hidden;
-	SlStepPart part = {.row = op->pack->offset[t], .count = going_on(op, t)};
+	SlStepPart part = {.row = op->pack->offset[t], .count = sl_recurrent_going(op, t)};
 
 	if (part.count == 0)
 		return part;
@@ -107,10 +105,10 @@ going_part(const SlRecurrentOp *op, int t)
 }
 
 /* The part of step t that starts. */
-static SlStepPart
-starting_part(const SlRecurrentOp *op, int t)
+SlStepPart
+sl_starting_part(const SlRecurrentOp *op, int t)
 {
-	int going = going_on(op, t);
+	int going = sl_recurrent_going(op, t);
 	SlStepPart part = {
 		.row = op->pack->offset[t] + going,
 		.sequence = going,
@@ -130,8 +128,8 @@ starting_part(const SlRecurrentOp *op, int t)
 }
 
 /* Step number s of the walk, as a time. */
-static int
-step_time(const SlRecurrentOp *op, int s)
+int
+sl_step_time(const SlRecurrentOp *op, int s)
 {
 	return op->layer.reverse ? op->pack->steps - 1 - s : s;
 }
@@ -146,8 +144,8 @@ gates_of(const SlRecurrentOp *op, int row)
 }
 
 /* Rows from .. from + count - 1 of a part, at most a tile of them. */
-static SlStepPart
-tile_of(const SlRecurrentOp *op, const SlStepPart *part, int from)
+SlStepPart
+sl_step_tile(const SlRecurrentOp *op, const SlStepPart *part, int from)
 {
 	SlStepPart tile = *part;
 	int left = part->count - from;
@@ -168,7 +166,7 @@ tile_of(const SlRecurrentOp *op, const SlStepPart *part, int from)
 static void
 input_product(SlRecurrentOp *op)
 {
-	const SlCellType *cell = cell_type(&op->layer);
+	const SlCellType *cell = sl_recurrent_cell(&op->layer);
 	const SlTensor *x = op->x;
 	size_t hidden = op->layer.hidden;
 
@@ -199,7 +197,7 @@ drop_states(SlRecurrentOp *op, const SlStepPart *tile)
 static void
 gate_products(SlRecurrentOp *op, const SlStepPart *tile)
 {
-	const SlCellType *cell = cell_type(&op->layer);
+	const SlCellType *cell = sl_recurrent_cell(&op->layer);
 	size_t hidden = op->layer.hidden;
 	size_t width = 4 * hidden;
 	const float *x = op->x->data + (size_t) tile->row * op->x->cols;
@@ -284,14 +282,14 @@ part_forward(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part)
 {
 	for (int from = 0; from < part->count; from += op->tile)
 	{
-		SlStepPart tile = tile_of(op, part, from);
+		SlStepPart tile = sl_step_tile(op, part, from);
 
 		if (!sl_go_on(tape))
 			return false;
 		gate_products(op, &tile);
 		if (tile.zero)
 			clear_own_columns(op, &tile);
-		cell_type(&op->layer)->forward(op, &tile);
+		sl_recurrent_cell(&op->layer)->forward(op, &tile);
 	}
 	return true;
 }
@@ -299,7 +297,7 @@ part_forward(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part)
 static void
 walk_forward(SlTape *tape, SlRecurrentOp *op, float *state_out)
 {
-	cell_type(&op->layer)
+	sl_recurrent_cell(&op->layer)
 		->join_bias(op->layer.hidden, sl_value(tape, op->layer.bias_ih),
 					sl_value(tape, op->layer.bias_hh), op->bias);
 	pack_forward(tape, op);
@@ -307,8 +305,8 @@ walk_forward(SlTape *tape, SlRecurrentOp *op, float *state_out)
 		input_product(op);
 	for (int s = 0; s < op->pack->steps && sl_go_on(tape); s++)
 	{
-		int t = step_time(op, s);
-		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
+		int t = sl_step_time(op, s);
+		SlStepPart part[2] = {sl_going_part(op, t), sl_starting_part(op, t)};
 
 		for (int p = 0; p < 2; p++)
 			if (!part_forward(tape, op, &part[p]))
@@ -318,253 +316,13 @@ walk_forward(SlTape *tape, SlRecurrentOp *op, float *state_out)
 	}
 }
 
-/* ---- backward ---- */
-
-/* What comes from above the last states, or nothing. */
-static void
-start_back(SlRecurrentOp *op)
-{
-	int hidden = op->layer.hidden;
-	size_t carried = (size_t) op->pack->batch * hidden * sizeof(float);
-
-	memset(op->dh, 0, carried);
-	if (op->dc != NULL)
-		memset(op->dc, 0, carried);
-	if (op->last == NULL)
-		return;
-	for (int b = 0; b < op->pack->batch; b++)
-	{
-		const float *grad = op->last->grad + (size_t) b * op->last->cols;
-
-		memcpy(op->dh + (size_t) b * hidden, grad, hidden * sizeof(float));
-		if (op->dc != NULL)
-			memcpy(op->dc + (size_t) b * hidden, grad + hidden, hidden * sizeof(float));
-	}
-}
-
-/* Whether gradients flow into the states that sequences start from. */
-static bool
-wants_first(const SlRecurrentOp *op)
-{
-	return op->first != NULL && op->first->grad != NULL;
-}
-
-/* What was carried back past the rows that start at step t. */
-static void
-finish_back(SlRecurrentOp *op, int t)
-{
-	int hidden = op->layer.hidden;
-
-	for (int b = going_on(op, t); b < op->pack->size[t]; b++)
-	{
-		float *grad = op->first->grad + (size_t) b * op->first->cols;
-
-		sl_add_row(1, hidden, op->dh + (size_t) b * hidden, grad, 0);
-		if (op->dc != NULL)
-			sl_add_row(1, hidden, op->dc + (size_t) b * hidden, grad + hidden, 0);
-	}
-}
-
-/* C = dgates W, or with add C += that. */
-static void
-back_product(const SlRecurrentOp *op, const SlStepPart *tile, const SlGateRun *run,
-			 const SlPackedWeight *weight, bool add, float *c, int width)
-{
-	size_t hidden = op->layer.hidden;
-	SlTerm term[2];
-	int terms = 0;
-
-	for (; terms < 2 && run[terms].count > 0; terms++)
-		term[terms] = (SlTerm){tile->gates + run[terms].gate * hidden, 4 * hidden,
-							   &weight->part[terms]};
-	sl_packed_product(tile->count, term, terms, add, c, width);
-}
-
-/* dh(t-1) = dgates U, on top of what the kernel left there for a GRU. */
-static void
-carry_back(SlRecurrentOp *op, const SlStepPart *tile)
-{
-	int hidden = op->layer.hidden;
-	bool adds = op->layer.cell == SL_CELL_GRU;
-	bool apart = adds && op->mask != NULL;
-	size_t first = (size_t) tile->sequence * hidden;
-	size_t count = (size_t) tile->count * hidden;
-	float *dh = op->dh + first;
-
-	back_product(op, tile, cell_type(&op->layer)->recurrent, &op->hh, adds && !apart,
-				 apart ? op->product : dh, hidden);
-	if (apart)
-		sl_multiply_add(count, op->product, op->mask + first, dh);
-	else if (op->mask != NULL)
-		sl_multiply(count, dh, op->mask + first, dh);
-}
-
-/* Weights as the backward pass reads them, in place of the forward pass's. */
-static void
-pack_backward(SlTape *tape, SlRecurrentOp *op)
-{
-	int ih = op->layer.weight_ih, hh = op->layer.weight_hh;
-
-	if (op->x->grad != NULL)
-		op->ih =
-			sl_weight_pack(sl_shape(tape, ih), sl_value(tape, ih), true, op->packed_ih);
-	if (op->pack->steps > 1 || wants_first(op))
-		op->hh =
-			sl_weight_pack(sl_shape(tape, hh), sl_value(tape, hh), true, op->packed_hh);
-}
-
-/* One part of a step, tile by tile. */
-static bool
-part_backward(SlTape *tape, SlRecurrentOp *op, const SlStepPart *part, bool carries)
-{
-	const SlCellType *cell = cell_type(&op->layer);
-	int hidden = op->layer.hidden;
-	SlTensor *x = op->x;
-
-	for (int from = 0; from < part->count; from += op->tile)
-	{
-		SlStepPart tile = tile_of(op, part, from);
-
-		if (!sl_go_on(tape))
-			return false;
-		cell->backward(op, &tile);
-		sl_column_sums(tile.count, 4 * hidden, tile.gates, (size_t) 4 * hidden,
-					   op->bias_sum);
-		if (carries)
-			carry_back(op, &tile);
-		if (x->grad != NULL)
-			back_product(op, &tile, cell->input, &op->ih, true,
-						 x->grad + (size_t) tile.row * x->cols, x->cols);
-	}
-	return true;
-}
-
-static void
-walk_backward(SlTape *tape, SlRecurrentOp *op)
-{
-	int hidden = op->layer.hidden;
-
-	start_back(op);
-	pack_backward(tape, op);
-	memset(op->bias_sum, 0, (size_t) 4 * hidden * sizeof(float));
-	for (int s = op->pack->steps - 1; s >= 0 && sl_go_on(tape); s--)
-	{
-		int t = step_time(op, s);
-		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
-
-		if (!part_backward(tape, op, &part[0], true) ||
-			!part_backward(tape, op, &part[1], wants_first(op)))
-			return;
-		if (wants_first(op))
-			finish_back(op, t);
-	}
-	if (tape->status == SL_OK)
-		cell_type(&op->layer)
-			->split_bias(hidden, op->bias_sum, sl_grad(tape, op->layer.bias_ih),
-						 sl_grad(tape, op->layer.bias_hh));
-}
-
-/* Fills h_prev for all rows where dropout has not done it. */
-static void
-gather_previous(SlRecurrentOp *op)
-{
-	size_t hidden = op->layer.hidden;
-
-	for (int t = 0; t < op->pack->steps; t++)
-	{
-		SlStepPart part[2] = {going_part(op, t), starting_part(op, t)};
-
-		for (int p = 0; p < 2; p++)
-			for (int r = 0; r < part[p].count; r++)
-				if (part[p].zero || op->mask == NULL)
-					memcpy(op->h_prev + (size_t) (part[p].row + r) * hidden,
-						   part[p].h + r * part[p].h_stride, hidden * sizeof(float));
-	}
-}
-
-/* dU += dgates' h(t-1) over rows rows. */
-static void
-add_recurrent_gradient(SlTape *tape, SlRecurrentOp *op, int row, int rows, const float *h,
-					   int stride)
-{
-	const SlCellType *cell = cell_type(&op->layer);
-	int hidden = op->layer.hidden;
-
-	if (rows > 0)
-		sl_tape_gemm(tape, true, false, cell->gates * hidden, hidden, rows,
-					 op->gates + (size_t) row * 4 * hidden +
-						 (size_t) cell->recurrent[0].gate * hidden,
-					 4 * hidden, h, stride, 1, sl_grad(tape, op->layer.weight_hh),
-					 hidden);
-}
-
-static void
-recurrent_gradient(SlTape *tape, SlRecurrentOp *op)
-{
-	const SlPack *pack = op->pack;
-	int hidden = op->layer.hidden;
-	/* where all sequences start together, the rows that start are the first or the last
-	 */
-	int start = pack->offset[step_time(op, 0)];
-	bool skip = op->state_in == NULL && !op->layer.reverse;
-
-	if (op->h_prev != NULL)
-	{
-		int first = skip ? pack->batch : 0;
-
-		gather_previous(op);
-		add_recurrent_gradient(tape, op, first, pack->rows - first,
-							   op->h_prev + (size_t) first * hidden, hidden);
-		return;
-	}
-	/* equal lengths: h(t-1) is y moved by a step */
-	add_recurrent_gradient(
-		tape, op, op->layer.reverse ? 0 : pack->batch, pack->rows - pack->batch,
-		op->y->data + (op->layer.reverse ? (size_t) pack->batch * hidden : 0), hidden);
-	if (op->state_in != NULL)
-		add_recurrent_gradient(tape, op, start, pack->batch, op->state_in,
-							   (int) op->stride);
-}
-
-/* dW += dgates' x. */
-static void
-input_gradient(SlTape *tape, SlRecurrentOp *op)
-{
-	const SlCellType *cell = cell_type(&op->layer);
-	SlTensor *x = op->x;
-	int width = 4 * op->layer.hidden;
-
-	for (const SlGateRun *run = cell->input; run < cell->input + 2 && run->count > 0;
-		 run++)
-	{
-		int columns = run->count * op->layer.hidden;
-		const float *gates = op->gates + (size_t) run->gate * op->layer.hidden;
-		size_t weight = (size_t) run->weight * op->layer.hidden * x->cols;
-
-		sl_tape_gemm(tape, true, false, columns, x->cols, x->rows, gates, width, x->data,
-					 x->cols, 1, sl_grad(tape, op->layer.weight_ih) + weight, x->cols);
-	}
-}
-
-static void
-recurrent_backward(SlTape *tape, SlOp *base)
-{
-	SlRecurrentOp *op = (SlRecurrentOp *) base;
-
-	walk_backward(tape, op);
-	if (sl_go_on(tape))
-		recurrent_gradient(tape, op);
-	if (sl_go_on(tape))
-		input_gradient(tape, op);
-}
-
 /* ---- the layer ---- */
 
 static bool
 shapes_fit(const SlTape *tape, const SlTensor *x, const SlPack *pack,
 		   const SlRecurrent *layer, bool has_state, size_t stride)
 {
-	int rows = cell_type(layer)->gates * layer->hidden;
+	int rows = sl_recurrent_cell(layer)->gates * layer->hidden;
 
 	if (has_state && (stride > INT_MAX || stride < (size_t) sl_recurrent_state(layer)))
 		return false;
@@ -632,9 +390,9 @@ allocate(SlTape *tape, SlRecurrentOp *op)
 static SlRecurrentOp *
 new_op(SlTape *tape, SlRecurrentOp *local)
 {
-	SlRecurrentOp *op = tape->grad != NULL
-							? sl_tape_op(tape, sizeof(SlRecurrentOp), recurrent_backward)
-							: NULL;
+	SlRecurrentOp *op = tape->grad != NULL ? sl_tape_op(tape, sizeof(SlRecurrentOp),
+														sl_recurrent_backward)
+										   : NULL;
 
 	return op != NULL ? op : local;
 }

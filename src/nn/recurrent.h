@@ -1,6 +1,6 @@
 /*
- * recurrent.h: what recurrent.c (the walk over time) shares with lstm.c and gru.c (the
- * gates of one step).
+ * recurrent.h: what recurrent.c and recurrent_backward.c (the walks over time) share with
+ * each other and with lstm.c and gru.c (the gates of one step).
  *
  * Both cells keep four blocks of hidden columns a row in one buffer, gates [rows x 4
  * hidden]: LSTM i f g o; GRU n r z m, where m is n's recurrent product.  The columns
@@ -81,6 +81,23 @@ typedef struct SlCellType
 
 extern const SlCellType sl_lstm_cell;
 extern const SlCellType sl_gru_cell;
+
+extern const SlCellType *sl_recurrent_cell(const SlRecurrent *layer);
+
+/* How many sequences of step t go on from the step walked before it. */
+extern int sl_recurrent_going(const SlRecurrentOp *op, int t);
+
+/* The part of step t that goes on, and the one that starts. */
+extern SlStepPart sl_going_part(const SlRecurrentOp *op, int t);
+extern SlStepPart sl_starting_part(const SlRecurrentOp *op, int t);
+
+/* Step number s of the walk, as a time. */
+extern int sl_step_time(const SlRecurrentOp *op, int s);
+
+/* Rows from .. from + count - 1 of a part, at most a tile of them. */
+extern SlStepPart sl_step_tile(const SlRecurrentOp *op, const SlStepPart *part, int from);
+
+extern void sl_recurrent_backward(SlTape *tape, SlOp *base);
 
 /* LSTM: where a row's cell state is kept; in inference only the newest. */
 static inline float *
