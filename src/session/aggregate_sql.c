@@ -120,7 +120,8 @@ grow_runs(SlEventState *state, size_t more)
 		state->runs = new_array_of(GetMemoryChunkContext(state), needed, sizeof(SlRun));
 	else
 	{
-		needed = Max(needed, Min(state->run_room * 2, MaxAllocHugeSize / sizeof(SlRun)));
+		needed = Max(needed, Min(state->run_room + state->run_room / 4,
+								 MaxAllocHugeSize / sizeof(SlRun)));
 		state->runs = repalloc_huge(state->runs, array_size(needed, sizeof(SlRun)));
 	}
 	state->run_room = needed;
