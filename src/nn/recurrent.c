@@ -19,9 +19,10 @@
 
 #include "nn/kernel.h"
 
-/* Gates of a tile, at most (unless they are those of TILE_MULTIPLE rows). */
+/* Gates of a tile, at most, unless they are those of TILE_MULTIPLE rows: with fewer a
+ * wide layer's weights, which lie beyond that cache, are read too often. */
 #define TILE_FLOATS (64 * 1024)
-#define TILE_MULTIPLE 24
+#define TILE_MULTIPLE 96
 
 /* With fewer sequences the input product of all steps comes first: a step alone has too
  * few rows for it. */
