@@ -127,9 +127,10 @@ bench_training()
 	! has_torch || peer $python bench/step_torch.py epoch 600000
 }
 
+# Parallel as by default.
 bench_sessions()
 {
-	psql_quiet -v events="$events" -v csv="$sl_src/log.csv" -f bench/sessions.sql || return
+	psql_quiet -v events="$events" -v workers=2 -v csv="$sl_src/log.csv" -f bench/sessions.sql || return
 	! has DuckDB duckdb --version || sessions_duckdb
 }
 

@@ -475,6 +475,7 @@ sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
 		   const SlOptions *options, const SlModel *base, Size limit)
 {
 	SlPrepared *p = palloc0(sizeof(SlPrepared));
+	Size made_from = sizeof(float) * (Size) rows->rows * call->count;
 
 	set_weights(p, rows, options->upper_percentile);
 	if (base == NULL)
@@ -490,12 +491,12 @@ sl_prepare(const SlTrainCall *call, const SlTrainSource *source, SlRows *rows,
 	p->bytes = (Size) rows->rows *
 			   (sizeof(float) * (p->inputs->width + p->inputs->embeddings + 6) +
 				3 * sizeof(uint8));
-	if (p->bytes > limit)
+	if (p->bytes + made_from > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY),
 				 errmsg("the features of %d rows need %zu MB, more than "
 						"sessionlen.memory_limit",
-						rows->rows, p->bytes >> 20),
+						rows->rows, (p->bytes + made_from) >> 20),
 				 errhint("Raise sessionlen.memory_limit, or use fewer or smaller columns "
 						 "(one_hot is wide).")));
 	make_features(p, rows);
