@@ -8,7 +8,7 @@ that bench/step.c measures.  Prints every number of threads and the best.
 
 PyTorch's own threads are not those of its BLAS, in which GRUs spend their time and which
 starts as many as there are processors: where OpenBLAS is the BLAS, its number is set too,
-to the same, and for GRUs to all where PyTorch has one.
+and one and all are tried for either.
 """
 import ctypes
 import os
@@ -83,11 +83,10 @@ def openblas():
     return lambda threads: None
 
 
-def settings(cell):
-    """Numbers of threads: PyTorch's and its BLAS's."""
-    several = sorted({1, 2, os.cpu_count()})
-    pairs = [(threads, threads) for threads in several]
-    return pairs + [(1, os.cpu_count())] * (cell.startswith("gru") and os.cpu_count() > 1)
+def settings():
+    """Numbers of threads: PyTorch's and its BLAS's, whose idle ones may be in the way."""
+    several = sorted({1, os.cpu_count()})
+    return [(threads, blas) for threads in several for blas in several]
 
 
 def set_threads(threads, blas):
@@ -115,7 +114,7 @@ def report(cell, shape, seconds=1):
         with torch.inference_mode():
             net(x)
 
-    for threads, blas in settings(cell):
+    for threads, blas in settings():
         set_threads(threads, blas)
         ms, cpu = measure(step, seconds)
         forward, forward_cpu = measure(infer, seconds / 4)
@@ -147,7 +146,7 @@ def epoch(rows, batch=400, features=9, hidden=250):
         train(torch.arange(10 * batch))
         return train(torch.arange(100 * batch))
 
-    best = min(settings("lstm"), key=trial)
+    best = min(settings(), key=trial)
     set_threads(*best)
     seconds = train(torch.randperm(rows))
     print(f"PyTorch, an epoch of {rows:,} rows: {seconds:.2f} s, {best[0]} threads")

@@ -3,9 +3,10 @@
 --   psql -X -f bench/training.sql [-v rows=600000] [-v rounds=2] [-v workers=2] [-v only=lstm]
 --
 -- The shapes are those of bench/step.c: batch x steps x features - hidden.  Tables are full batches of sequences
--- of equal length, all of them trained on.  A step is the best epoch's time by its steps; the statement, the best
--- one.  Beside both, the other processes' part: 1 against the number of workers.  What a statement takes beyond its
--- epochs is reading, sorting and preparing the rows and storing the network.  Takes some three minutes.
+-- of equal length, all of them trained on; rows alone are those of users with 600 each.  A step is the best epoch's
+-- time by its steps; the statement, the best one.  Beside both, the other processes' part: 1 against the number of
+-- workers.  What a statement takes beyond its epochs is reading, sorting and preparing the rows and storing the
+-- network.  Takes some three minutes.
 \set QUIET on
 \if :{?rows} \else \set rows 600000 \endif
 \if :{?rounds} \else \set rounds 2 \endif
@@ -50,7 +51,7 @@ BEGIN
 			FOREACH w IN ARRAY ARRAY[1, current_setting('bench.workers')::int] LOOP
 				began := clock_timestamp();
 				SELECT training_loss INTO loss FROM sessionlen.train('bench_training',
-					format('SELECT *, n / %s AS u FROM bench_%s WHERE n < %s', s.steps,
+					format('SELECT *, n / %s AS u FROM bench_%s WHERE n < %s', CASE s.steps WHEN 1 THEN 600 ELSE s.steps END,
 						CASE WHEN s.features = 9 THEN 'narrow' ELSE 'wide' END, s.batch * s.steps * s.count),
 					'y', 'u', 'n',
 					known => CASE WHEN s.features = 9 THEN '{a,b,c,d,e,f,g,h,i}'
