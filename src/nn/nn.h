@@ -170,9 +170,9 @@ typedef struct SlTape
 	void *stop_arg;
 	const SlPackedWeight *packed; /* from sl_params_pack() of value; NULL: each pass packs
 								   * for itself.  In inference only */
-	SlStatus status; /* first error; layers do nothing once it is set */
-	SlOp *last;		 /* newest operation */
-	int counted;	 /* of shape[] in use, while counting */
+	SlStatus status;			  /* first error; layers do nothing once it is set */
+	SlOp *last;					  /* newest operation */
+	int counted;				  /* of shape[] in use, while counting */
 	SlTensor shape[SL_MAX_COUNTED];
 } SlTape;
 
