@@ -8,30 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "model/model.h"
 #include "nn/gradient.h"
 #include "nn/item_loss.h"
 
 #define REPEATS 7
-
-static double
-cpu_seconds(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	return (double) ts.tv_sec + 1e-9 * (double) ts.tv_nsec;
-}
-
-static int
-by_size(const void *a, const void *b)
-{
-	double x = *(const double *) a, y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
 
 static void *
 room(size_t bytes)
@@ -163,11 +146,11 @@ main(int argc, char **argv)
 			item[i] = some_item(items);
 		}
 
-		double begin = cpu_seconds();
+		double begin = read_clock(CLOCK_PROCESS_CPUTIME_ID);
 
 		step(&s);
 		if (r > 0)
-			took[r - 1] = cpu_seconds() - begin;
+			took[r - 1] = read_clock(CLOCK_PROCESS_CPUTIME_ID) - begin;
 	}
 	qsort(took, REPEATS, sizeof(double), by_size);
 	printf(

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "nn/blas.h"
 
 #define SECONDS 2.0
@@ -29,23 +29,6 @@ static const Product products[] = {
 #define TRIAD (16 * 1024 * 1024) /* elements of an array, 64 MB */
 
 static float *memory; /* three arrays of TRIAD elements */
-
-static double
-read_clock(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double) ts.tv_sec + 1e-9 * (double) ts.tv_nsec;
-}
-
-static int
-by_size(const void *a, const void *b)
-{
-	double x = *(const double *) a, y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
 
 static void
 multiply(const Product *p)

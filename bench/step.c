@@ -15,8 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "model/model.h"
 #include "nn/blas.h"
 #include "nn/gradient.h"
@@ -46,23 +46,6 @@ typedef struct Run
 	SlArena arena;
 	int64_t t;
 } Run;
-
-static double
-read_clock(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (double) ts.tv_sec + 1e-9 * (double) ts.tv_nsec;
-}
-
-static int
-by_size(const void *a, const void *b)
-{
-	double x = *(const double *) a, y = *(const double *) b;
-
-	return (x > y) - (x < y);
-}
 
 #define MOST_TIMES 100000
 

@@ -159,17 +159,6 @@ sl_crew_create(int networks, const SlModel *model, SlRunner *const *runner)
 	return crew;
 }
 
-/* Operations of so many rows, look-ups of embeddings left out. */
-static double
-operations_of(const SlNet *net, int rows)
-{
-	double weights = net->params.total;
-
-	for (int e = 0; e < net->spec.embeddings; e++)
-		weights -= (double) net->spec.vocabulary[e] * net->spec.embedding_dim[e];
-	return 2 * weights * rows;
-}
-
 /* What a worker packs of all networks; less than all their weights. */
 static Size
 packed_bytes(const SlCrew *crew)
@@ -283,7 +272,7 @@ sl_crew_offer(SlCrew *crew, int network, int rows, const SlGroups *groups,
 		return false;
 	(void) lay_out_offer(&size, &net->spec, of->future != NULL, rows, groups->spans,
 						 groups->count);
-	crew->operations += operations_of(net, rows);
+	crew->operations += 2.0 * net->params.dense * rows; /* tables are only looked up in */
 	old = MemoryContextSwitchTo(crew->context);
 	if (!crew->tried && crew->operations >= WORTH_STARTING)
 		start(crew, groups, network, size.used);

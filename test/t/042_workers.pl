@@ -6,10 +6,9 @@ use warnings;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time usleep);
+use Time::HiRes qw(usleep);
 use Workers;
 
-my $soon = 20;
 my $node = new_server();
 $node->safe_psql('postgres', q{
 CREATE EXTENSION sessionlen;
@@ -147,17 +146,7 @@ sub start_long
 
 for my $how ('cancel', 'terminate')
 {
-	my ($out, $err) = ('', '');
-	my $psql = start_long(\$out, \$err);
-	my $begin = time;
-
-	$node->safe_psql('postgres', qq{SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'});
-	$psql->finish;
-	cmp_ok(time - $begin, '<', $soon, "$how: soon");
-	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: error");
-	is($out, "$before\n", "$how: the session goes on") if $how eq 'cancel';
-	ok(wait_for_workers($node, 0), "$how: workers end");
-	is(segments($node), $segments, "$how: no segment is left");
+	check_interrupt($node, $how, \&start_long, "$before\n", $segments);
 	is($node->safe_psql('postgres', $state), $before, "$how: nothing has changed");
 }
 

@@ -6,10 +6,8 @@ use warnings;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 use Workers;
 
-my $soon = 20;
 my $node = new_server();
 # five groups by level, 40 to 120 users each, and one that is too small
 $node->safe_psql('postgres', q{
@@ -196,17 +194,7 @@ my $long = train('model', '"search": {"seed": [1, 2, 3, 4, 5], "epochs": [100000
 
 for my $how ('cancel', 'terminate')
 {
-	my ($out, $err) = ('', '');
-	my $psql = start_long(\$out, \$err, $long, 2);
-	my $begin = time;
-
-	$node->safe_psql('postgres', qq{SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'});
-	$psql->finish;
-	cmp_ok(time - $begin, '<', $soon, "$how: soon");
-	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: error");
-	is($out, "$before\n", "$how: the session goes on") if $how eq 'cancel';
-	ok(wait_for_workers($node, 0), "$how: workers end");
-	is(segments($node), $segments, "$how: no segment is left");
+	check_interrupt($node, $how, sub { start_long(@_, $long, 2) }, "$before\n", $segments);
 	is($node->safe_psql('postgres', $state), $before, "$how: nothing has changed");
 }
 

@@ -6,10 +6,8 @@ use warnings;
 use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(time);
 use Workers;
 
-my $soon = 20;
 my $node = new_server();
 $node->safe_psql('postgres', q{
 CREATE EXTENSION sessionlen;
@@ -147,17 +145,7 @@ sub start_long
 
 for my $how ('cancel', 'terminate')
 {
-	my ($out, $err) = ('', '');
-	my $psql = start_long(\$out, \$err);
-	my $begin = time;
-
-	$node->safe_psql('postgres', qq{SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'});
-	$psql->finish;
-	cmp_ok(time - $begin, '<', $soon, "$how: soon");
-	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: error");
-	is($out, "1\n", "$how: the session goes on") if $how eq 'cancel';
-	ok(wait_for_workers($node, 0), "$how: workers end");
-	is(segments($node), $segments, "$how: no segment is left");
+	check_interrupt($node, $how, \&start_long, "1\n", $segments);
 }
 
 # Workers that are told to end: the leader does their work.

@@ -7,9 +7,10 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Time::HiRes qw(usleep);
+use Test::More;
+use Time::HiRes qw(time usleep);
 
-our @EXPORT = qw(new_server worker_pids wait_for_workers wait_for_any_worker segments);
+our @EXPORT = qw(new_server worker_pids wait_for_workers wait_for_any_worker segments check_interrupt);
 
 # Its segments of shared memory are files of its own: they can be counted, and made to fail.
 sub new_server
@@ -61,6 +62,25 @@ sub segments
 	my ($node) = @_;
 
 	return scalar(grep { /^mmap\./ } slurp_dir($node->data_dir . '/pg_dynshmem'));
+}
+
+# Ends ("cancel" or "terminate") the statement of the session "victim", which start begins,
+# putting what it prints where its two arguments refer to; a session that is not terminated
+# prints what is expected.
+sub check_interrupt
+{
+	my ($node, $how, $start, $expected, $segments) = @_;
+	my ($out, $err) = ('', '');
+	my $psql = $start->(\$out, \$err);
+	my $begin = time;
+
+	$node->safe_psql('postgres', qq{SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'});
+	$psql->finish;
+	cmp_ok(time - $begin, '<', 20, "$how: soon");
+	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminating connection/, "$how: error");
+	is($out, $expected, "$how: the session goes on") if $how eq 'cancel';
+	ok(wait_for_workers($node, 0), "$how: workers end");
+	is(segments($node), $segments, "$how: no segment is left");
 }
 
 1;
